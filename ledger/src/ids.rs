@@ -92,7 +92,14 @@ impl HoldId {
     /// so that a lock whose reply was lost finds its own hold again.
     pub fn of_key(account: &AccountId, event: &EventId, key: &str, generation: u64) -> Self {
         let parts = [account.as_str(), event.as_str(), key, &generation.to_string()];
-        Self(derived("hld_", &parts))
+        Self(derived(&format!("hld_{event}_"), &parts))
+    }
+
+    /// The event that the hold is of: a hold's id carries it, so that whoever has only the id
+    /// finds the right seats.
+    pub fn event(&self) -> Option<EventId> {
+        let (event, _) = self.as_str().strip_prefix("hld_")?.rsplit_once('_')?;
+        EventId::parse(event).ok()
     }
 }
 
@@ -101,6 +108,12 @@ impl BookingId {
     pub fn of_attempt(hold: &HoldId, attempt: u32) -> Self {
         let stem = hold.as_str().strip_prefix("hld_").unwrap_or(hold.as_str());
         Self(format!("bkg_{stem}_{attempt}").into())
+    }
+
+    /// The hold that the booking was made of.
+    pub fn hold(&self) -> Option<HoldId> {
+        let (stem, _attempt) = self.as_str().strip_prefix("bkg_")?.rsplit_once('_')?;
+        HoldId::parse(&format!("hld_{stem}")).ok()
     }
 }
 
@@ -158,8 +171,8 @@ impl IdSource {
         EventId(self.mint("evt_", now))
     }
 
-    pub fn hold(&self, now: Timestamp) -> HoldId {
-        HoldId(self.mint("hld_", now))
+    pub fn hold(&self, event: &EventId, now: Timestamp) -> HoldId {
+        HoldId(self.mint(&format!("hld_{event}_"), now))
     }
 
     /// A random number, for jitter and token ids.
@@ -206,7 +219,8 @@ mod tests {
         assert_eq!(HoldId::of_key(&a, &e, "k", 1), HoldId::of_key(&a, &e, "k", 1));
         assert_ne!(HoldId::of_key(&a, &e, "k", 1), HoldId::of_key(&a, &e, "k", 2));
         let hold = HoldId::of_key(&a, &e, "k", 1);
-        assert!(BookingId::of_attempt(&hold, 3).as_str().ends_with("_3"));
+        assert_eq!(hold.event(), Some(e));
+        assert_eq!(BookingId::of_attempt(&hold, 3).hold(), Some(hold));
     }
 
     #[test]
@@ -216,5 +230,7 @@ mod tests {
         let late = ids.event(Timestamp::from_millis(2_000));
         assert!(early < late);
         assert_eq!(IdSource::seeded(7).event(Timestamp::from_millis(1_000)), early);
+        let booking = BookingId::of_attempt(&ids.hold(&early, Timestamp::default()), 3);
+        assert!(is_id(booking.as_str()), "a booking's id is the longest and still an id");
     }
 }

@@ -1,0 +1,28 @@
+//! Why the allocator could not answer.
+use ledger::{BookingId, StoreError};
+
+/// The allocator could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("asking a store")]
+    Store(#[from] StoreError),
+    /// The event's copy was lost and is being rebuilt.
+    #[error("the seats are being recovered")]
+    Recovering,
+    /// The command may or may not be on the log; the booking's address tells later.
+    #[error("appending the booking command")]
+    OutcomeUnknown { booking: BookingId, source: StoreError },
+    #[error("the price of the hold overflows")]
+    Overflow,
+}
+
+impl Error {
+    /// True when nothing happened and the same call may be made again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Recovering => true,
+            Self::OutcomeUnknown { .. } | Self::Overflow => false,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Why the waiting room could not answer.
+use ledger::StoreError;
+
+/// The waiting room could not answer; nobody lost a place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("asking a store")]
+    Store(#[from] StoreError),
+    /// The queue's copy was lost and is being rebuilt.
+    #[error("the queue is being recovered")]
+    Recovering,
+    /// More joins wait than the bound allows.
+    #[error("too many joins are waiting")]
+    Overloaded,
+    #[error("signing a token")]
+    Signing(#[from] ledger::keys::SigningError),
+}
+
+impl Error {
+    /// True when nothing happened and the same call may be made again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Recovering | Self::Overloaded => true,
+            Self::Signing(_) => false,
+        }
+    }
+}
