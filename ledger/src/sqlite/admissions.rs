@@ -2,9 +2,7 @@
 use super::SqliteFile;
 use super::row::{count, known, parsed, signed, time, time_maybe, unread};
 use crate::admission::{Admission, AdmissionSource, SlotRef};
-use crate::books::{
-    Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted,
-};
+use crate::books::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::ids::{AccountId, QueueId};
@@ -248,10 +246,7 @@ async fn admit(
     Ok(answers)
 }
 
-async fn admit_one(
-    connection: &mut SqliteConnection,
-    row: &Admission,
-) -> Result<Admitted, Error> {
+async fn admit_one(connection: &mut SqliteConnection, row: &Admission) -> Result<Admitted, Error> {
     let inserted = sqlx::query(
         "INSERT INTO admissions (queue_id, number, account_id, at, until, ended_at, source)
          VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

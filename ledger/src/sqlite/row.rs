@@ -7,11 +7,16 @@ use sqlx::{Error, Row};
 /// What a failed read is: nothing was changed by it, but a row that Tidegate never wrote stays
 /// unreadable for ever.
 pub(super) fn unread(doing: &'static str) -> impl Fn(Error) -> StoreError {
-    move |error| match &error {
-        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => {
+    move |error| {
+        let foreign = matches!(
+            error,
+            Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_)
+        );
+        if foreign {
             StoreError::broken(doing, error)
+        } else {
+            StoreError::unavailable(doing, error)
         }
-        _ => StoreError::unavailable(doing, error),
     }
 }
 
