@@ -28,6 +28,9 @@ mod log;
 pub mod sqlite;
 mod views;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
 pub use account::{Account, Role};
 pub use admission::{Admission, AdmissionSource, SlotRef};
 pub use booking::{

@@ -25,7 +25,8 @@ pub struct LimitsChange {
 #[async_trait]
 pub trait Events: Send + Sync {
     /// Adds an event; with `queue`, its queue too, opening at the event's `on_sale_at`. Without,
-    /// the event joins the queue that it names.
+    /// the event joins the queue that it names; one that exists keeps its own settings. The same
+    /// event again changes nothing.
     async fn create(
         &self,
         event: &Event,

@@ -300,3 +300,6 @@ fn admission_of(row: &SqliteRow) -> Result<Admission, Error> {
         source: known(row, "source", AdmissionSource::parse)?,
     })
 }
+
+#[cfg(test)]
+mod tests;
