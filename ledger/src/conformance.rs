@@ -1,4 +1,8 @@
 //! The contract of each seam as a test suite, for the tests of every backend.
+mod embedded;
+
+pub use embedded::{TestLedger, sqlite_ledger, sqlite_ledger_at};
+
 pub mod admissions;
 pub mod events;
 pub mod people;

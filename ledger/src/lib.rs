@@ -25,6 +25,8 @@ pub mod ticket;
 pub mod books;
 mod journal;
 mod log;
+pub mod metrics;
+pub mod projector;
 pub mod sqlite;
 mod views;
 
@@ -50,6 +52,7 @@ pub use layout::{Layout, LayoutError, PLACES_MAX, Place, Row, Seating, Section};
 pub use log::{Backlog, BookingLog, Delivery, Group, Message, Subscription, Topic};
 pub use money::{Currency, InvalidCurrency, Money};
 pub use page::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, Page};
+pub use projector::{BookingChanges, BookingWatch, Projector};
 pub use ticket::{Ticket, TicketState};
 pub use transfer::{
     GATEWAY_CLEARING, Leg, Transfer, TransferKind, Unbalanced, legs_balance, sales_account,

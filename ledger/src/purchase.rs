@@ -76,6 +76,29 @@ pub enum ChargeResult {
     Unknown,
 }
 
+/// Whether the record lets a booking have its places, all or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    Clear,
+    /// Another booking has a live claim on one of them.
+    Taken,
+    /// The account would have more than it may.
+    OverCap,
+}
+
+/// What opening a booking comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// Claim the places and write this record: the attempt, committed before the charge.
+    Submit(Purchase),
+    /// An attempt was committed before and has no final answer.
+    Resolve(Purchase),
+    /// It ends here without a charge.
+    Refuse(Step),
+    /// It ended before.
+    Over(Purchase),
+}
+
 /// What a step does to the seat claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimEffect {
@@ -171,6 +194,34 @@ impl Step {
     }
 }
 
+/// Opens a booking, or finds what became of it. `ground` is asked only when it matters.
+pub fn open(
+    known: Option<Purchase>,
+    command: &PlaceBooking,
+    now: Timestamp,
+    ground: impl FnOnce() -> Ground,
+) -> Opening {
+    let purchase = match known {
+        Some(purchase) if purchase.status != BookingStatus::Processing => {
+            return Opening::Over(purchase);
+        }
+        Some(purchase) if purchase.awaits_gateway() => return Opening::Resolve(purchase),
+        Some(purchase) => purchase,
+        None => Purchase::opened(command.clone(), now),
+    };
+    let refuse = |status: BookingStatus| {
+        Opening::Refuse(purchase.clone().refused(status, status.as_str(), now))
+    };
+    if now > command.deadline {
+        return refuse(BookingStatus::Expired);
+    }
+    match ground() {
+        Ground::Clear => Opening::Submit(purchase.submitted(now)),
+        Ground::Taken => refuse(BookingStatus::SeatLost),
+        Ground::OverCap => refuse(BookingStatus::OverCap),
+    }
+}
+
 /// Applies the gateway's answer. `None` when it changes nothing: a final answer was already
 /// written, and the same key always gives the same one.
 pub fn settle(
@@ -257,9 +308,9 @@ fn owing(mut step: Step, amount: Money, reason: &str) -> Step {
     step.becomes(BookingStatus::RefundPending)
 }
 
-/// Applies a cancel. `None` when nothing changes: it is over already, or the gateway must answer
-/// first and was already told to expect a cancel.
-pub fn cancel(purchase: Purchase, now: Timestamp) -> Option<Step> {
+/// Applies a cancel. `None` when nothing changes: it is over already, the gateway must answer
+/// first and a cancel is noted, or a ticket of it was `used`: the gate was faster.
+pub fn cancel(purchase: Purchase, used: bool, now: Timestamp) -> Option<Step> {
     match purchase.status {
         BookingStatus::Processing => match purchase.payment {
             PaymentState::New => {
@@ -274,6 +325,7 @@ pub fn cancel(purchase: Purchase, now: Timestamp) -> Option<Step> {
             | PaymentState::Captured
             | PaymentState::Declined => None,
         },
+        BookingStatus::Confirmed if used => None,
         BookingStatus::Confirmed => {
             let amount = purchase.command.total;
             let purchase = Purchase { cancel_requested: true, ..purchase };

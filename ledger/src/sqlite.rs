@@ -2,19 +2,42 @@
 //! ledger.
 mod file;
 mod row;
+mod work;
 mod writer;
 
 mod accounts;
 mod admissions;
 mod events;
+mod journal;
+mod log;
+mod purchases;
 mod requests;
+mod views;
 
 pub use accounts::SqliteAccounts;
 pub use admissions::SqliteAdmissions;
 pub use events::SqliteEvents;
 pub use file::{FileFailure, SqliteFile};
 pub use requests::SqliteRequests;
-pub use writer::Receipt;
+pub use journal::SqliteJournal;
+pub use log::SqliteLog;
+pub use purchases::SqlitePurchases;
+pub use views::SqliteViews;
+pub use work::Receipt;
+
+use crate::books::Books;
+use std::sync::Arc;
+
+/// All the books of one file.
+pub fn open_books(file: &SqliteFile) -> Books {
+    Books {
+        purchases: Arc::new(SqlitePurchases::new(file.clone())),
+        admissions: Arc::new(SqliteAdmissions::new(file.clone())),
+        accounts: Arc::new(SqliteAccounts::new(file.clone())),
+        events: Arc::new(SqliteEvents::new(file.clone())),
+        requests: Arc::new(SqliteRequests::new(file.clone())),
+    }
+}
 
 /// The migrations of `tidegate.db`, embedded in the program.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");

@@ -1,5 +1,6 @@
 //! An open SQLite file: a writer that commits in groups, and readers beside it.
-use super::writer::{self, Job, Receipt};
+use super::work::{Job, Receipt};
+use super::writer;
 use crate::error::StoreError;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -86,10 +87,26 @@ impl SqliteFile {
             + Send
             + 'static,
     {
-        let (job, receipt) = Job::new(doing, work);
+        self.write_then(doing, work, || ())
+    }
+
+    /// As [`write`](Self::write); the writer also calls `after` once the work is durable, whether
+    /// or not anybody still holds the receipt. `after` must not block.
+    pub fn write_then<T, F, A>(&self, doing: &'static str, work: F, after: A) -> Receipt<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+        A: FnOnce() + Send + 'static,
+    {
+        let (job, receipt) = Job::new(doing, work, after);
         match self.jobs.try_send(job) {
             Ok(()) => receipt,
-            Err(refused) => Receipt::refused(StoreError::unavailable(doing, refused.to_string())),
+            Err(refused) => {
+                let error = StoreError::unavailable(doing, refused.to_string());
+                Receipt::refused(doing, error)
+            }
         }
     }
 

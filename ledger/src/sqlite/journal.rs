@@ -1,5 +1,6 @@
 //! The seat journal in SQLite: rows are appended, and the last one of a hold counts.
-use super::file::{SqliteFile, store_error};
+use super::file::SqliteFile;
+use super::row::unread;
 use crate::error::StoreError;
 use crate::ids::EventId;
 use crate::journal::{JournalEntry, JournalReceipt, SeatJournal};
@@ -60,7 +61,7 @@ impl SeatJournal for SqliteJournal {
         .bind(event.as_str())
         .fetch_all(self.file.readers())
         .await
-        .map_err(|error| store_error("reading the seat journal", error))
+        .map_err(unread("reading the seat journal"))
     }
 }
 
@@ -73,7 +74,7 @@ async fn insert(
         "INSERT INTO seat_journal (event_id, hold_id, hold) \
          SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) ORDER BY key",
     )
-    .bind(super::rows_json(&rows)?)
+    .bind(super::row::json(&rows)?)
     .execute(connection)
     .await?;
     Ok(())

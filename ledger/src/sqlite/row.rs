@@ -66,3 +66,8 @@ pub(super) fn undecodable(column: &'static str, value: impl std::fmt::Debug) -> 
     let source = format!("{value:?} is not what Tidegate writes").into();
     Error::ColumnDecode { index: column.into(), source }
 }
+
+/// Rows as one JSON array, for statements that write many at once by `json_each`.
+pub(super) fn json(rows: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(rows).map_err(|error| Error::Encode(Box::new(error)))
+}

@@ -1,99 +1,42 @@
 //! Group commit: works that arrive together share one transaction and one fsync.
+use super::work::{Job, Reply};
 use crate::error::StoreError;
-use futures_util::future::BoxFuture;
+use crate::metrics;
 use sqlx::SqliteConnection;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// The most works one transaction takes; bounds how long the first of them waits.
 const GROUP_MAX: usize = 512;
 
-/// Sends a work's result to its caller once the fate of the whole transaction is known.
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Run = Box<
-    dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (Option<sqlx::Error>, Reply)>
-        + Send,
->;
-
-/// One work, with its way back.
-pub(super) struct Job {
-    doing: &'static str,
-    run: Run,
+/// What became of a group's transaction.
+enum Fate {
+    Committed,
+    /// It failed before its COMMIT: nothing of it is there.
+    Undone(sqlx::Error),
+    /// The COMMIT itself failed: its frames may have reached the write-ahead log all the same.
+    Unsure(sqlx::Error),
 }
 
-/// Ready once a write is durable, or is known to have failed.
-pub struct Receipt<T> {
-    doing: &'static str,
-    state: State<T>,
-}
-
-enum State<T> {
-    Waiting(oneshot::Receiver<Result<T, StoreError>>),
-    Refused(Option<StoreError>),
-}
-
-impl<T: Send + 'static> Receipt<T> {
-    pub(super) fn refused(error: StoreError) -> Self {
-        Self { doing: "writing", state: State::Refused(Some(error)) }
+impl Fate {
+    fn error(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Committed => None,
+            Self::Undone(error) | Self::Unsure(error) => Some(error),
+        }
     }
-}
 
-impl<T> Unpin for Receipt<T> {}
-
-impl<T> Future for Receipt<T> {
-    type Output = Result<T, StoreError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let doing = self.doing;
-        match &mut self.state {
-            State::Waiting(receiver) => Pin::new(receiver).poll(cx).map(|answer| {
-                answer.unwrap_or_else(|_| Err(StoreError::unknown(doing, "the writer stopped")))
-            }),
-            State::Refused(error) => {
-                let error = error.take();
-                let spent = || StoreError::broken(doing, "the receipt was polled again");
-                Poll::Ready(Err(error.unwrap_or_else(spent)))
-            }
+    /// What a work of this group hears that did not fail by itself.
+    fn answer(&self, doing: &'static str) -> Result<(), StoreError> {
+        match self {
+            Self::Committed => Ok(()),
+            Self::Undone(error) => Err(StoreError::unavailable(doing, error.to_string())),
+            Self::Unsure(error) => Err(StoreError::unknown(doing, error.to_string())),
         }
     }
 }
 
-impl Job {
-    pub(super) fn new<T, F>(doing: &'static str, work: F) -> (Self, Receipt<T>)
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
-            + Send
-            + 'static,
-    {
-        let (to, from) = oneshot::channel::<Result<T, StoreError>>();
-        let run: Run = Box::new(move |connection| {
-            Box::pin(async move {
-                match work(connection).await {
-                    Ok(value) => {
-                        let reply: Reply = Box::new(move |committed| {
-                            // The caller may have gone; its work stands all the same.
-                            let _ = to.send(committed.map(|()| value));
-                        });
-                        (None, reply)
-                    }
-                    Err(error) => {
-                        let detail = error.to_string();
-                        let reply: Reply = Box::new(move |_| {
-                            let _ = to.send(Err(StoreError::unavailable(doing, detail)));
-                        });
-                        (Some(error), reply)
-                    }
-                }
-            })
-        });
-        (Self { doing, run }, Receipt { doing, state: State::Waiting(from) })
-    }
-}
-
-/// Runs until every sender is gone, or the file fails for good.
+/// Runs until every sender is gone. Once the file has failed for good it only refuses.
 pub(super) async fn run(
     mut connection: SqliteConnection,
     mut queue: mpsc::Receiver<Job>,
@@ -101,11 +44,16 @@ pub(super) async fn run(
 ) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
-        if let Err(error) = commit(&mut connection, &mut group).await
-            && is_fatal(&error)
-        {
-            tracing::error!(%error, "the database can no longer be written");
-            fatal.send_replace(Some(error.to_string()));
+        let failed = fatal.borrow().clone();
+        if let Some(detail) = failed {
+            group.drain(..).for_each(|job| refuse(job, &detail));
+            continue;
+        }
+        metrics::writer_took(group.len(), queue.len());
+        let started = Instant::now();
+        if let Some(detail) = commit(&mut connection, &mut group, started).await {
+            tracing::error!(detail, "the database can no longer be written");
+            fatal.send_replace(Some(detail));
         }
     }
     if let Err(error) = sqlx::Connection::close(connection).await {
@@ -113,53 +61,89 @@ pub(super) async fn run(
     }
 }
 
-/// One transaction for the whole group. Every job gets exactly one reply.
+/// One transaction for the whole group. Every job gets exactly one reply. Returns why the file
+/// cannot be written any more, if so.
 async fn commit(
     connection: &mut SqliteConnection,
     group: &mut Vec<Job>,
-) -> Result<(), sqlx::Error> {
+    started: Instant,
+) -> Option<String> {
     let mut replies: Vec<(&'static str, Reply)> = Vec::with_capacity(group.len());
-    let done = in_transaction(connection, group, &mut replies).await;
-    if done.is_err() {
-        // The transaction may be gone already; either way nothing of the group is there.
-        let _ = sqlx::query("ROLLBACK").execute(connection).await;
+    let fate = in_transaction(connection, group, &mut replies).await;
+    if fate.error().is_some() {
+        // The transaction may be gone already; then there is nothing to undo.
+        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
     }
-    let detail = done.as_ref().err().map(ToString::to_string);
+    metrics::writer_finished(fate.error().is_none(), started.elapsed());
     for (doing, reply) in replies {
-        let result = detail.as_ref().map(|d| StoreError::unavailable(doing, d.clone()));
-        reply(result.map_or(Ok(()), Err));
+        reply(fate.answer(doing));
     }
-    // Jobs that were not reached drop their senders with their closures: answer them as well.
-    group.clear();
-    done
+    let error = fate.error()?;
+    let detail = error.to_string();
+    group.drain(..).for_each(|job| refuse(job, &detail));
+    is_fatal(error).then_some(detail)
 }
 
+/// Runs the jobs in order; those left in `group` afterwards were not reached.
 async fn in_transaction(
     connection: &mut SqliteConnection,
     group: &mut Vec<Job>,
     replies: &mut Vec<(&'static str, Reply)>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    for job in group.drain(..) {
-        sqlx::query("SAVEPOINT work").execute(&mut *connection).await?;
-        let (failed, reply) = (job.run)(&mut *connection).await;
-        replies.push((job.doing, reply));
-        if let Some(error) = failed {
-            if is_fatal(&error) {
-                return Err(error);
-            }
-            sqlx::query("ROLLBACK TO work").execute(&mut *connection).await?;
-        }
-        sqlx::query("RELEASE work").execute(&mut *connection).await?;
+) -> Fate {
+    if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
+        return Fate::Undone(error);
     }
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    group.reverse();
+    while let Some(job) = group.pop() {
+        if let Err(error) = behind_savepoint(connection, job, replies).await {
+            return Fate::Undone(error);
+        }
+    }
+    match sqlx::query("COMMIT").execute(&mut *connection).await {
+        Ok(_) => Fate::Committed,
+        Err(error) => Fate::Unsure(error),
+    }
+}
+
+/// Runs one job so that its failure undoes itself only. An error ends the transaction.
+async fn behind_savepoint(
+    connection: &mut SqliteConnection,
+    job: Job,
+    replies: &mut Vec<(&'static str, Reply)>,
+) -> Result<(), sqlx::Error> {
+    let doing = job.doing;
+    if let Err(error) = sqlx::query("SAVEPOINT work").execute(&mut *connection).await {
+        refuse(job, &error.to_string());
+        return Err(error);
+    }
+    let (failed, reply) = job.work.run(connection).await;
+    replies.push((doing, reply));
+    if let Some(error) = failed {
+        if is_fatal(&error) {
+            return Err(error);
+        }
+        sqlx::query("ROLLBACK TO work").execute(&mut *connection).await?;
+    }
+    sqlx::query("RELEASE work").execute(&mut *connection).await?;
     Ok(())
+}
+
+fn refuse(job: Job, detail: &str) {
+    job.work.refuse(StoreError::unavailable(job.doing, detail.to_owned()));
 }
 
 /// Result codes after which the file will not recover by itself: read-only (8), I/O error (10),
 /// corrupt (11), full (13), not a database (26). From <https://sqlite.org/rescode.html>.
 fn is_fatal(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    let primary = code.and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff);
-    matches!(primary, Some(8 | 10 | 11 | 13 | 26))
+    matches!(primary_code(error), Some(8 | 10 | 11 | 13 | 26))
+}
+
+/// True for a broken constraint (19): the same work would break it again.
+pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(19)
+}
+
+fn primary_code(error: &sqlx::Error) -> Option<i64> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i64>().ok().map(|code| code & 0xff)
 }

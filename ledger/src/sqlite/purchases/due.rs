@@ -1,0 +1,90 @@
+//! What the reconciler takes up: charges and refunds whose next try is due, and the outbox.
+use super::records::decode;
+use crate::booking::BookingOutcome;
+use crate::books::DueWork;
+use crate::clock::Timestamp;
+use crate::ids::BookingId;
+use crate::purchase::Purchase;
+use crate::sqlite::row::json;
+use sqlx::{Error, SqliteConnection, SqlitePool};
+
+pub(super) async fn any(readers: &SqlitePool, now: Timestamp) -> Result<bool, Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM purchases WHERE next_try_at <= ?1)")
+        .bind(now.millis())
+        .fetch_one(readers)
+        .await
+}
+
+/// Leases due work, the longest due first, by moving its next try.
+pub(super) async fn lease(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    next_try: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueWork>, Error> {
+    let leased = sqlx::query(
+        "UPDATE purchases SET next_try_at = ?2 WHERE id IN (SELECT id FROM purchases \
+         WHERE next_try_at <= ?1 ORDER BY next_try_at LIMIT ?3) RETURNING *",
+    )
+    .bind(now.millis())
+    .bind(next_try.millis())
+    .bind(limit)
+    .try_map(|row| decode(&row))
+    .fetch_all(connection)
+    .await?;
+    Ok(leased.into_iter().filter_map(work_of).collect())
+}
+
+fn work_of(purchase: Purchase) -> Option<DueWork> {
+    if purchase.awaits_gateway() {
+        Some(DueWork::Resolve(Box::new(purchase)))
+    } else if purchase.pending_refund().is_some() {
+        Some(DueWork::Refund(Box::new(purchase)))
+    } else {
+        None
+    }
+}
+
+/// When the gateway is to be asked next about a purchase that just took a step; `before` is when
+/// it was to be asked until now.
+pub(super) fn next_try(
+    purchase: &Purchase,
+    before: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if purchase.awaits_gateway() {
+        before.or(Some(now))
+    } else if purchase.pending_refund().is_some() {
+        Some(now)
+    } else {
+        None
+    }
+}
+
+pub(super) async fn unpublished(
+    readers: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<BookingOutcome>, Error> {
+    let found = sqlx::query(
+        "SELECT * FROM purchases WHERE published_version < version ORDER BY updated_at LIMIT ?1",
+    )
+    .bind(limit)
+    .try_map(|row| decode(&row))
+    .fetch_all(readers)
+    .await?;
+    Ok(found.iter().map(Purchase::outcome).collect())
+}
+
+pub(super) async fn published(
+    connection: &mut SqliteConnection,
+    outcomes: &[(BookingId, u32)],
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE purchases SET published_version = max(published_version, value ->> 1) \
+         FROM json_each(?1) WHERE id = value ->> 0",
+    )
+    .bind(json(&outcomes)?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Transfers and their legs, written once.
+use crate::sqlite::row::json;
+use crate::transfer::{Transfer, Unbalanced, legs_balance};
+use sqlx::{Error, SqliteConnection};
+
+/// Adds transfers; a second one of the same cause and kind refuses the whole transaction.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    transfers: &[&Transfer],
+) -> Result<(), Error> {
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    // The constructors balance every transfer; the record does not rely on that.
+    if !transfers.iter().all(|transfer| legs_balance(&transfer.legs)) {
+        return Err(Error::Decode(Box::new(Unbalanced)));
+    }
+    let rows: Vec<_> = transfers.iter().map(|t| (&t.cause, t.kind.as_str(), t.at)).collect();
+    sqlx::query(
+        "INSERT INTO transfers (cause, kind, at) \
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)",
+    )
+    .bind(json(&rows)?)
+    .execute(&mut *connection)
+    .await?;
+    let legs: Vec<_> = transfers
+        .iter()
+        .flat_map(|t| {
+            let leg = |(ordinal, leg): (usize, &'_ crate::Leg)| {
+                let amount = leg.amount;
+                (
+                    &t.cause,
+                    t.kind.as_str(),
+                    ordinal,
+                    leg.account.clone(),
+                    amount.minor,
+                    amount.currency,
+                )
+            };
+            t.legs.iter().enumerate().map(leg).collect::<Vec<_>>()
+        })
+        .collect();
+    sqlx::query(
+        "INSERT INTO legs (cause, kind, ordinal, account, minor, currency) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 \
+         FROM json_each(?1)",
+    )
+    .bind(json(&legs)?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
