@@ -1,1 +1,18 @@
-//! payment-worker
+//! The payment worker: from intent to settled.
+//!
+//! It reads booking commands, has the ledger claim the seats and commit the attempt, asks the
+//! gateway for the money, and has the ledger settle. What money means is decided in
+//! [`ledger::purchase`]; here is only who asks whom, when, and what happens when nobody answers.
+mod config;
+mod error;
+pub mod metrics;
+
+pub mod gateway;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(test)]
+mod testing;
+
+pub use config::{Config, InvalidConfig};
+pub use error::Error;
