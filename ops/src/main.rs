@@ -1,2 +1,16 @@
-//! ops
-fn main() {}
+//! The executable `tidegate`: reads what is wanted, does it, and says by its exit code how it went.
+use clap::Parser;
+use ops::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // clap ends the process itself: 0 after --help, 2 on wrong use.
+    let cli = Cli::parse();
+    match ops::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Relations between limits: what each value alone cannot tell.
+use super::{Configuration, GatewayUrl, Profile};
+use crate::roles::{self, Role};
+use anyhow::{bail, ensure};
+
+/// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
+const LEEWAY_SECONDS_MAX: u32 = 5;
+
+/// Fails with a message that names the keys.
+pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
+    let roles = roles::parse(&config.roles)?;
+    ensure!(
+        roles.len() == Role::ALL.len(),
+        "roles: the embedded stores live in one process, so it must run every role"
+    );
+    let ingress = &config.ingress;
+    ensure!(
+        (1..=30_000).contains(&ingress.header_read_timeout_ms),
+        "ingress.header_read_timeout_ms must be 1 to 30000"
+    );
+    ensure!(ingress.connections_max >= 1_000, "ingress.connections_max must be at least 1000");
+    let room = &config.waiting_room;
+    ensure!(
+        room.leeway_seconds <= LEEWAY_SECONDS_MAX,
+        "waiting_room.leeway_seconds must be at most {LEEWAY_SECONDS_MAX}"
+    );
+    ensure!(
+        room.poll.last().is_some_and(|(ahead, _)| ahead.is_none()),
+        "waiting_room.poll must end with an entry for everyone farther away"
+    );
+    ensure!(
+        config.allocator.seats_age_max_ms <= 1_000,
+        "allocator.seats_age_max_ms must be at most 1000"
+    );
+    if config.profile == Profile::Production
+        && let GatewayUrl::Simulated(_) = config.payment.gateway
+    {
+        bail!("payment.gateway: the simulated gateway does not run under profile = \"production\"");
+    }
+    Ok(())
+}

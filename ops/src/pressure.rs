@@ -1,0 +1,107 @@
+//! Tells the waiting room what the stages behind it feel: how many seats are left, and whether the
+//! booking log falls behind.
+use allocator::SeatAllocator;
+use ledger::books::Events;
+use ledger::{BookingLog, Clock, EventId, Group, QueueId, StoreError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use waiting_room::{Pressure, Pressures};
+
+/// How often seats and backlog are looked at: what visitors see is at most a second old.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How many looks pass before the list of queues and events is read again.
+const LOOKS_PER_LIST: u32 = 4;
+/// Commands older than this mean that the payment workers cannot keep up.
+const BACKLOG_AGE_MAX_MS: i64 = 10_000;
+
+/// Feeds a watch of [`Pressures`].
+pub(crate) struct PressureGauge {
+    pub(crate) seats: SeatAllocator,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) log: Arc<dyn BookingLog>,
+    pub(crate) clock: Clock,
+    pub(crate) to: watch::Sender<Pressures>,
+}
+
+impl PressureGauge {
+    /// Looks again and again until told to stop.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut list = Vec::new();
+        let mut looks = 0;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = shutdown.cancelled() => return,
+            }
+            if looks % LOOKS_PER_LIST == 0 {
+                match self.list().await {
+                    Ok(new) => list = new,
+                    Err(error) => tracing::warn!(%error, "the list of queues cannot be read"),
+                }
+            }
+            looks = (looks + 1) % LOOKS_PER_LIST;
+            let slow = self.is_slow().await;
+            let mut pressures = HashMap::with_capacity(list.len());
+            for (queue, events) in &list {
+                pressures.insert(queue.clone(), self.behind(events, slow).await);
+            }
+            self.to.send_if_modified(|now| {
+                let changed = **now != pressures;
+                if changed {
+                    *now = Arc::new(pressures);
+                }
+                changed
+            });
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<(QueueId, Vec<EventId>)>, StoreError> {
+        let mut list = Vec::new();
+        for queue in self.events.queues().await? {
+            let events = self.events.events_of(&queue.id).await?;
+            list.push((queue.id, events));
+        }
+        Ok(list)
+    }
+
+    /// The pressure behind one queue; an event whose seats are being recovered counts as slow.
+    async fn behind(&self, events: &[EventId], slow: bool) -> Pressure {
+        let mut all = Pressure { sold_out: !events.is_empty(), slow, ..Pressure::default() };
+        for event in events {
+            match self.seats.availability(event).await {
+                Ok(Some(seats)) => {
+                    all.seats_available += seats.free;
+                    all.sold_out &= seats.is_sold_out();
+                    all.price_from = match (all.price_from, seats.price_from) {
+                        (Some(one), Some(other)) if other.minor < one.minor => Some(other),
+                        (Some(one), _) => Some(one),
+                        (None, other) => other,
+                    };
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, event.id = %event, "availability is unknown");
+                    all.slow = true;
+                    all.sold_out = false;
+                }
+            }
+        }
+        all
+    }
+
+    async fn is_slow(&self) -> bool {
+        match self.log.backlog(Group::PaymentWorker).await {
+            Ok(backlog) => backlog
+                .oldest_at
+                .is_some_and(|at| self.clock.now().millis_since(at) > BACKLOG_AGE_MAX_MS),
+            Err(error) => {
+                tracing::warn!(%error, "the booking log cannot be asked for its backlog");
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `tidegate serve`: opens the stores, starts the roles, says it is ready, and drains in order.
+mod loops;
+mod signals;
+
+use crate::admin::{Admin, Readiness};
+use crate::cli::Serve;
+use crate::config::{Configuration, Profile};
+use crate::first_admin::{self, Credentials, FirstAdmin};
+use crate::stores::Stores;
+use crate::{Failure, demo, folder, keyfile, logs};
+pub(crate) use signals::stop_signal;
+
+use anyhow::{Context, anyhow};
+use ledger::{Clock, IdSource};
+use loops::Loops;
+use std::io::Write;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Runs until a signal asks to stop, or something fails for good.
+pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<(), Failure> {
+    if flags.no_limits {
+        if config.profile == Profile::Production {
+            let refused = anyhow!("--no-limits does not run under profile = \"production\"");
+            return Err(Failure::Usage(refused));
+        }
+        config.ingress.switch_off_limits();
+    }
+    logs::start(&config.log.level).map_err(Failure::Usage)?;
+    let _lock = folder::lock(&config.data)?;
+    let node = Node::build(&config).await?;
+    first_admin(&node, &config).await?;
+    if flags.demo {
+        demo::ensure_event(node.stores.books.events.as_ref(), &node.ids, &node.clock).await?;
+    }
+    node.run(config, flags.demo).await
+}
+
+async fn first_admin(node: &Node, config: &Configuration) -> anyhow::Result<()> {
+    let accounts = node.stores.books.accounts.as_ref();
+    let credentials = Credentials::from_environment();
+    if config.profile == Profile::Production
+        && let Some(password) = &credentials.password
+    {
+        ingress::check_strong_password(password).context("TIDEGATE_ADMIN_PASSWORD is too weak")?;
+    }
+    let made =
+        first_admin::ensure(accounts, credentials, &config.data, &node.ids, &node.clock).await?;
+    if let FirstAdmin::WrittenTo(file) = made {
+        say(&format!("the password of the first account \"admin\" is in {}", file.display()));
+    }
+    Ok(())
+}
+
+/// One line for the operator, on stderr.
+pub(crate) fn say(line: &str) {
+    // Nobody is left to tell when stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Everything a node is made of, before its loops start.
+struct Node {
+    clock: Clock,
+    ids: IdSource,
+    stores: Stores,
+    keys: ledger::keys::Keyring,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+impl Node {
+    async fn build(config: &Configuration) -> Result<Self, Failure> {
+        let metrics = crate::admin::install_metrics()?;
+        let clock = Clock::System;
+        let stores = Stores::open(config).await?;
+        let keys = keyfile::open(&config.keys_file(), clock.now())?;
+        Ok(Self { clock, ids: IdSource::system(), stores, keys, metrics })
+    }
+
+    async fn run(self, config: Configuration, demo: bool) -> Result<(), Failure> {
+        let public = listen(&config.listen).await?;
+        let admin = listen(&config.admin_listen).await?;
+        let addresses = (local(&public)?, local(&admin)?);
+        let readiness = Readiness::default();
+        let fatal = self.stores.fatal();
+        let metrics = self.metrics.clone();
+        let keys_file = config.keys_file();
+        let (keys, clock) = (self.keys.clone(), self.clock.clone());
+
+        let mut loops = Loops::default();
+        let watching = CancellationToken::new();
+        loops.watch("admin", {
+            Admin { readiness: readiness.clone(), metrics }.run(admin, watching.clone())
+        });
+        loops.watch("keys", keyfile::watch(keys_file, keys, watching.clone()));
+        let events = self.stores.books.events.clone();
+        let (stopping, stores) = loops.start(self, config, public).await?;
+
+        readiness.set(true);
+        if demo {
+            demo::explain(events.as_ref(), &addresses.0, &clock).await?;
+        }
+        announce(&format!("tidegate ready: {} admin {}", addresses.0, addresses.1))?;
+        let ended = signals::wait(fatal, loops.first_end()).await;
+        readiness.set(false);
+        loops.drain(stopping, watching).await;
+        stores.close().await;
+        ended.map_err(Failure::Failed)
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("listening on {address}")).map_err(Failure::Failed)
+}
+
+fn local(listener: &TcpListener) -> Result<String, Failure> {
+    let address = listener.local_addr().context("reading the address").map_err(Failure::Failed)?;
+    Ok(format!("http://{address}"))
+}
+
+/// The one line on stdout, for whoever started us.
+pub(crate) fn announce(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to stdout")
+}

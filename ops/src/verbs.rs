@@ -1,0 +1,42 @@
+//! The verbs beside `serve`: each opens what it needs, does one thing, and may run beside a live
+//! `serve`.
+mod account;
+mod audit;
+mod event;
+mod gateway;
+mod keys;
+mod replay;
+mod show;
+
+pub(crate) use account::account;
+pub(crate) use audit::audit;
+pub(crate) use event::event;
+pub(crate) use gateway::gateway;
+pub(crate) use keys::keys;
+pub(crate) use replay::replay;
+pub(crate) use show::{openapi, show_config};
+
+use crate::Failure;
+use crate::config::Configuration;
+use crate::stores::Stores;
+use std::io::Write;
+
+/// Brings every database to this version's schema.
+pub(crate) async fn migrate(config: &Configuration) -> Result<(), Failure> {
+    // Opening migrates.
+    let stores = Stores::open(config).await?;
+    stores.close().await;
+    Ok(())
+}
+
+/// Writes lines to stdout; a reader that went away ends the verb quietly.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(anyhow::Error::new(error).context("writing to stdout")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,62 @@
+//! `tidegate audit`: every invariant that the stores can answer, one line each.
+use super::print;
+use crate::Failure;
+use crate::cli::Audit;
+use crate::config::Configuration;
+use crate::stores::Stores;
+use anyhow::{Context, anyhow};
+use ledger::Clock;
+use ledger::audit::{self, Finding, Sources, Verdict};
+use std::fmt::Write;
+
+pub(crate) async fn audit(config: &Configuration, flags: &Audit) -> Result<(), Failure> {
+    let stores = Stores::open(config).await?;
+    let findings = check(&stores).await;
+    stores.close().await;
+    let findings = findings?;
+    print(&if flags.json { json(&findings)? } else { lines(&findings) })?;
+    let broken = findings.iter().filter(|f| matches!(f.verdict, Verdict::Broken(_))).count();
+    if broken > 0 {
+        return Err(Failure::failed(anyhow!("{broken} invariants are broken")));
+    }
+    Ok(())
+}
+
+async fn check(stores: &Stores) -> anyhow::Result<Vec<Finding>> {
+    let gateway = payment_worker::gateway_log(stores.gateway.as_ref())
+        .await
+        .context("reading the gateway's log")?;
+    let sources = Sources { books: &stores.books, gateway: &gateway };
+    audit::audit(sources, Clock::System.now()).await.context("reading the stores")
+}
+
+fn lines(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{finding}");
+    }
+    text
+}
+
+fn json(findings: &[Finding]) -> anyhow::Result<String> {
+    let items: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            let (verdict, detail) = match &finding.verdict {
+                Verdict::Held => ("held", None),
+                Verdict::Broken(detail) => ("broken", Some(detail.clone())),
+                Verdict::NotChecked(reason) => ("not_checked", Some((*reason).to_owned())),
+            };
+            serde_json::json!({
+                "invariant": finding.invariant.to_string(),
+                "verdict": verdict,
+                "detail": detail,
+                "checked": finding.checked,
+                "of": finding.of,
+            })
+        })
+        .collect();
+    let document = serde_json::json!({ "invariants": items });
+    Ok(serde_json::to_string_pretty(&document).context("writing JSON")? + "\n")
+}

@@ -1,0 +1,18 @@
+//! `tidegate replay`: rebuilding what is derived from the record.
+use super::print;
+use crate::Failure;
+use crate::cli::Replay;
+use crate::config::Configuration;
+use crate::stores::Stores;
+use anyhow::Context;
+
+pub(crate) async fn replay(config: &Configuration, flags: &Replay) -> Result<(), Failure> {
+    if !flags.views {
+        return Ok(());
+    }
+    let stores = Stores::open(config).await?;
+    let purchases = stores.books.purchases.as_ref();
+    let rebuilt = ledger::rebuild_views(purchases, stores.views.as_ref()).await;
+    stores.close().await;
+    print(&format!("{} bookings\n", rebuilt.context("rebuilding the views")?))
+}

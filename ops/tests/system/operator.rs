@@ -1,0 +1,199 @@
+//! What an operator meets: verbs, exit codes, refusals with a clear message.
+use crate::harness::{Node, PATIENCE, tidegate, verb};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tokio::time::timeout;
+
+/// Runs `serve`, which must end by itself with this exit code and these words on stderr.
+async fn serve_refuses(data: &Path, arguments: &[&str], env: &[(&str, &str)], code: i32, words: &str) {
+    let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    all.extend(arguments);
+    let mut command = tidegate(data, &all);
+    command.envs(env.iter().copied());
+    let output = timeout(PATIENCE, command.output()).await.expect("serve ends").unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    assert!(errors.contains(words), "{errors}");
+    assert!(output.stdout.is_empty(), "it never said that it was ready");
+}
+
+#[tokio::test]
+async fn a_second_serve_on_the_folder_is_refused_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(folder.path(), &[]).await;
+    serve_refuses(folder.path(), &[], &[], 1, "another `tidegate serve` is running").await;
+    node.client().get("/api/events").await.expect(200);
+    assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn damaged_files_are_refused_and_left_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Node::start(folder.path(), &["--demo"]).await.stop().await.success());
+    let database = folder.path().join("tidegate.db");
+    let sound = std::fs::read(&database).unwrap();
+    let mut damaged = sound.clone();
+    damaged[..64].fill(0x5a);
+    let middle = damaged.len() / 2;
+    damaged[middle..].fill(0x5a);
+    std::fs::write(&database, &damaged).unwrap();
+    serve_refuses(folder.path(), &[], &[], 1, "tidegate.db").await;
+    assert!(std::fs::read(&database).unwrap() == damaged, "a damaged file is not written to");
+    std::fs::write(&database, &sound).unwrap();
+    assert!(Node::start(folder.path(), &[]).await.stop().await.success());
+
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, "{}").unwrap();
+    serve_refuses(folder.path(), &[], &[], 1, "keys.json").await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    // A plain file where the folder should be: refused for every user, root included.
+    let file = folder.path().join("data");
+    std::fs::write(&file, "").unwrap();
+    serve_refuses(&file, &[], &[], 1, "data").await;
+    serve_refuses(Path::new("/proc/tidegate"), &[], &[], 1, "/proc/tidegate").await;
+}
+
+#[tokio::test]
+async fn wrong_use_and_wrong_configuration_exit_with_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let path = data.join("t.toml");
+    let file = path.to_str().unwrap();
+    let table = [
+        ("nonsense = 1", "unknown key \"nonsense\""),
+        ("[ingress]\nbody_bytes_max = \"x\"", "body_bytes_max"),
+        ("[ingress]\nheader_read_timeout_ms = 60000", "header_read_timeout_ms"),
+        ("[ingress]\nconnections_max = 10", "connections_max"),
+        ("[stores]\nqueue = \"mysql://x\"", "mysql://x"),
+        ("[payment]\ngateway = \"simulated:?decline=2\"", "decline"),
+        ("roles = [\"ingress\"]", "roles"),
+        ("profile = \"production\"", "simulated gateway"),
+    ];
+    for (text, words) in table {
+        std::fs::write(&path, text).unwrap();
+        serve_refuses(data, &["--config", file], &[], 2, words).await;
+    }
+    serve_refuses(data, &[], &[("TIDEGATE_NOPE", "1")], 2, "TIDEGATE_NOPE").await;
+    serve_refuses(data, &["--nope"], &[], 2, "--nope").await;
+}
+
+#[tokio::test]
+async fn production_refuses_what_is_only_for_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    let file = path.to_str().unwrap();
+    let text = "profile = \"production\"\n[payment]\ngateway = \"http://127.0.0.1:9\"\n";
+    std::fs::write(&path, text).unwrap();
+    let config = ["--config", file];
+    serve_refuses(folder.path(), &["--config", file, "--no-limits"], &[], 2, "--no-limits").await;
+    let weak = [("TIDEGATE_ADMIN_PASSWORD", "password")];
+    serve_refuses(folder.path(), &config, &weak, 1, "TIDEGATE_ADMIN_PASSWORD").await;
+    for arguments in [
+        ["account", "mint", "--count", "1"].as_slice(),
+        ["gateway", "--listen", "127.0.0.1:0"].as_slice(),
+    ] {
+        let output = verb(folder.path(), &[arguments, &config].concat()).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("production"), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_admin_is_made_once_and_its_password_is_kept_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let bare = || {
+        let mut command = tidegate(folder.path(), &arguments);
+        command.env_remove("TIDEGATE_ADMIN_USERNAME").env_remove("TIDEGATE_ADMIN_PASSWORD");
+        command
+    };
+    let node = Node::run(bare()).await;
+    let file = folder.path().join("admin-password");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let password = std::fs::read_to_string(&file).unwrap();
+    node.client().login("admin", password.trim()).await;
+    let said = node.stop_and_read().await;
+    assert!(said.contains("admin-password") && !said.contains(password.trim()), "{said}");
+    let node = Node::run(bare()).await;
+    node.client().login("admin", password.trim()).await;
+    assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn the_configuration_tells_where_each_value_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, "[ingress]\nbody_bytes_max = 5000\n").unwrap();
+    let arguments = ["config", "--config", path.to_str().unwrap()];
+    let mut command = tidegate(folder.path(), &arguments);
+    command.env("TIDEGATE_ALLOCATOR_SEATS_PER_LOCK_MAX", "3");
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("ingress.body_bytes_max = 5000  # file"), "{text}");
+    assert!(text.contains("allocator.seats_per_lock_max = 3  # environment"), "{text}");
+    assert!(text.contains("# default") && text.contains("# flag"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_are_made_once_and_rotated_without_losing_anyone() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(verb(folder.path(), &["keys", "make"]).await.status.success());
+    assert_eq!(verb(folder.path(), &["keys", "make"]).await.status.code(), Some(1));
+    let node = Node::start(folder.path(), &["--demo"]).await;
+    let ada = node.client().register("ada").await;
+    assert!(verb(folder.path(), &["keys", "rotate"]).await.status.success());
+    let keys: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("keys.json")).unwrap()).unwrap();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 8);
+    ada.get("/api/bookings").await.expect(200);
+    assert!(node.stop().await.success());
+    let node = Node::start(folder.path(), &[]).await;
+    // The login was signed by the older key, which still counts.
+    let answer = crate::harness::Client::new(&node.base);
+    answer.login("ada", "correct horse").await.get("/api/bookings").await.expect(200);
+    assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_on_the_admin_port_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(folder.path(), &["--demo"]).await;
+    let operator = crate::harness::Client::new(&node.admin);
+    for path in ["/livez", "/readyz"] {
+        operator.get(path).await.expect_text(200);
+    }
+    node.client().get("/api/events").await.expect(200);
+    let metrics = operator.get("/metrics").await.expect_text(200);
+    for krate in ["ingress", "waiting_room", "allocator", "payment_worker", "ledger"] {
+        assert!(metrics.contains(&format!("\ntidegate_{krate}_")), "{krate}: {metrics}");
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        node.client().get(path).await.expect(404);
+    }
+    operator.get("/api/events").await.expect_text(404);
+    assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn events_are_made_and_listed_by_verbs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("event.json");
+    let event = json!({"name": "Verb", "date": "2030-01-01", "venue": "Hall", "total_seats": 3});
+    std::fs::write(&file, event.to_string()).unwrap();
+    let made = verb(folder.path(), &["event", "create", file.to_str().unwrap()]).await;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let id = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let listed = verb(folder.path(), &["event", "list"]).await;
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains(&id) && listed.contains("Verb"), "{listed}");
+    std::fs::write(&file, r#"{"name": "Verb", "seats": 3}"#).unwrap();
+    let refused = verb(folder.path(), &["event", "create", file.to_str().unwrap()]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("seats"));
+}
