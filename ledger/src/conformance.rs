@@ -6,3 +6,5 @@ pub use embedded::{TestLedger, sqlite_ledger, sqlite_ledger_at};
 pub mod admissions;
 pub mod events;
 pub mod people;
+pub mod purchases;
+pub mod sample;

@@ -6,7 +6,11 @@ mod due;
 mod gate;
 mod records;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod transfers;
+
+pub(super) use gate::decode as ticket_of;
 
 use super::file::SqliteFile;
 use super::row::unread;

@@ -80,8 +80,10 @@ pub(super) async fn published(
     outcomes: &[(BookingId, u32)],
 ) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE purchases SET published_version = max(published_version, value ->> 1) \
-         FROM json_each(?1) WHERE id = value ->> 0",
+        "UPDATE purchases SET published_version = max(published_version, said.version) \
+         FROM (SELECT value ->> 0 AS booking_id, max(value ->> 1) AS version \
+           FROM json_each(?1) GROUP BY 1) AS said \
+         WHERE purchases.id = said.booking_id",
     )
     .bind(json(&outcomes)?)
     .execute(connection)

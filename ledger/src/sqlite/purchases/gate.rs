@@ -126,7 +126,7 @@ fn rows_of(purchase: &Purchase) -> Vec<TicketRow<'_>> {
         .collect()
 }
 
-fn decode(row: &SqliteRow) -> Result<Ticket, Error> {
+pub(in crate::sqlite) fn decode(row: &SqliteRow) -> Result<Ticket, Error> {
     let issue = count(row, "issue")?;
     let seat: Option<&str> = row.try_get("seat")?;
     let seat = seat.map(PlaceId::parse).transpose().map_err(|_| undecodable("seat", "no id"))?;
