@@ -4,11 +4,15 @@
 //! held together by constraints and compare-and-set, and may be called again after
 //! [`StoreError::Unavailable`](crate::StoreError) or, having read back, after `Unknown`.
 mod admissions;
+mod audit;
 mod events;
 mod people;
 mod purchases;
 
 pub use admissions::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
+pub use audit::{
+    AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
+};
 pub use events::{EventCreated, Events, LimitsChange};
 pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
 pub use purchases::{
@@ -25,4 +29,5 @@ pub struct Books {
     pub accounts: Arc<dyn Accounts>,
     pub events: Arc<dyn Events>,
     pub requests: Arc<dyn Requests>,
+    pub audit: Arc<dyn AuditReads>,
 }

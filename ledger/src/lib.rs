@@ -30,6 +30,8 @@ pub mod projector;
 pub mod sqlite;
 mod views;
 
+pub mod audit;
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 

@@ -7,15 +7,19 @@ mod writer;
 
 mod accounts;
 mod admissions;
+mod audit;
 mod events;
 mod journal;
 mod log;
 mod purchases;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod views;
 
 pub use accounts::SqliteAccounts;
 pub use admissions::SqliteAdmissions;
+pub use audit::SqliteAuditReads;
 pub use events::SqliteEvents;
 pub use file::{FileFailure, SqliteFile};
 pub use requests::SqliteRequests;
@@ -36,6 +40,7 @@ pub fn open_books(file: &SqliteFile) -> Books {
         accounts: Arc::new(SqliteAccounts::new(file.clone())),
         events: Arc::new(SqliteEvents::new(file.clone())),
         requests: Arc::new(SqliteRequests::new(file.clone())),
+        audit: Arc::new(SqliteAuditReads::new(file.clone())),
     }
 }
 
