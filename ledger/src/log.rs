@@ -120,4 +120,8 @@ pub trait Subscription: Send {
 
     /// Everything returned so far has had its effect; it need not come again.
     async fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// The first `messages` of those returned and not committed have had their effect; those
+    /// behind them are still being worked on.
+    async fn commit_first(&mut self, messages: usize) -> Result<(), StoreError>;
 }

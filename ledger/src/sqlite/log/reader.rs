@@ -8,6 +8,7 @@ use crate::metrics;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::row::unread;
 use async_trait::async_trait;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -33,6 +34,8 @@ enum State {
         /// Up to here, by topic, everything was returned or buried.
         at: [i64; 2],
         committed: [i64; 2],
+        /// The position behind each message returned and not committed.
+        returned: VecDeque<[i64; 2]>,
         _turn: OwnedMutexGuard<()>,
     },
 }
@@ -59,7 +62,7 @@ impl Reader {
         let at = rows::offsets(self.file.readers(), self.group)
             .await
             .map_err(unread("reading a group's offsets"))?;
-        self.state = State::Reading { at, committed: at, _turn: turn };
+        self.state = State::Reading { at, committed: at, returned: VecDeque::new(), _turn: turn };
         Ok(at)
     }
 
@@ -67,6 +70,22 @@ impl Reader {
     async fn rest(&mut self) {
         // A closed bell cannot be: this reader holds its sender.
         let _ = tokio::time::timeout(LOOK_EVERY, self.bell.changed()).await;
+    }
+
+    /// Commits up to `after`, behind the first `messages` that are not committed.
+    async fn commit_to(&mut self, after: [i64; 2], messages: usize) -> Result<(), StoreError> {
+        let group = self.group;
+        let State::Reading { committed, returned, .. } = &mut self.state else { return Ok(()) };
+        if after == *committed {
+            return Ok(());
+        }
+        let receipt = self.file.write("committing a group's offsets", move |connection| {
+            Box::pin(async move { rows::commit(connection, group, after).await })
+        });
+        receipt.await?;
+        *committed = after;
+        returned.drain(..messages.min(returned.len()));
+        Ok(())
     }
 
     async fn bury(&self, dead: Vec<DeadRow>) -> Result<(), StoreError> {
@@ -102,11 +121,16 @@ impl Subscription for Reader {
             }
             self.rest().await;
         };
-        let after = advanced(self.group, before, &found);
+        let mut after = before;
         let (mut read, mut dead) = (Vec::with_capacity(found.len()), Vec::new());
+        let mut behind = Vec::with_capacity(found.len());
         for row in found {
+            advance(self.group, &mut after, &row);
             match row.read() {
-                Ok(delivery) => read.push(delivery),
+                Ok(delivery) => {
+                    read.push(delivery);
+                    behind.push(after);
+                }
                 Err(reason) => dead.push(DeadRow { row, reason }),
             }
         }
@@ -114,36 +138,32 @@ impl Subscription for Reader {
             self.bury(dead).await?;
         }
         // Nothing is awaited from here on: a call dropped before has not moved.
-        if let State::Reading { at, .. } = &mut self.state {
+        if let State::Reading { at, returned, .. } = &mut self.state {
             *at = after;
+            returned.extend(behind);
         }
         metrics::delivered(self.group, read.len() as u64);
         Ok(read)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        let group = self.group;
-        let State::Reading { at, committed, .. } = &mut self.state else { return Ok(()) };
-        if at == committed {
-            return Ok(());
-        }
-        let after = *at;
-        let receipt = self.file.write("committing a group's offsets", move |connection| {
-            Box::pin(async move { rows::commit(connection, group, after).await })
-        });
-        receipt.await?;
-        *committed = after;
-        Ok(())
+        let State::Reading { at, returned, .. } = &self.state else { return Ok(()) };
+        let (after, messages) = (*at, returned.len());
+        self.commit_to(after, messages).await
+    }
+
+    async fn commit_first(&mut self, messages: usize) -> Result<(), StoreError> {
+        let State::Reading { returned, .. } = &self.state else { return Ok(()) };
+        let last = messages.min(returned.len()).checked_sub(1);
+        let Some(after) = last.and_then(|last| returned.get(last).copied()) else { return Ok(()) };
+        self.commit_to(after, messages).await
     }
 }
 
-/// The position behind `rows`, topic by topic.
-fn advanced(group: Group, mut after: [i64; 2], rows: &[LogRow]) -> [i64; 2] {
-    for row in rows {
-        let index = group.topics().iter().position(|topic| Some(*topic) == row.topic());
-        if let Some(at) = index.and_then(|index| after.get_mut(index)) {
-            *at = row.seq;
-        }
+/// Moves a position behind a row of one of the group's topics.
+fn advance(group: Group, after: &mut [i64; 2], row: &LogRow) {
+    let index = group.topics().iter().position(|topic| Some(*topic) == row.topic());
+    if let Some(at) = index.and_then(|index| after.get_mut(index)) {
+        *at = row.seq;
     }
-    after
 }
