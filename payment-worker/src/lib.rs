@@ -7,7 +7,22 @@ mod config;
 mod error;
 pub mod metrics;
 
+mod worker;
+
+mod segment;
+mod window;
+
+mod settling;
+
+mod asking;
 pub mod gateway;
+
+mod publishing;
+
+mod reconciler;
+
+mod backoff;
+mod gateway_log;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -16,3 +31,6 @@ mod testing;
 
 pub use config::{Config, InvalidConfig};
 pub use error::Error;
+pub use gateway_log::gateway_log;
+pub use reconciler::Reconciler;
+pub use worker::PaymentWorker;

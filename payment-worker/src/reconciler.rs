@@ -1,0 +1,162 @@
+//! The reconciler: final answers for what stayed open, refunds, and the outbox.
+use crate::asking::Asker;
+use crate::backoff::warn_of;
+use crate::gateway::PaymentGateway;
+use crate::metrics::{self, Work};
+use crate::publishing::Press;
+use crate::settling::finished;
+use crate::{Config, Error};
+use ledger::books::{DueWork, Purchases, Refunded, Settlement};
+use ledger::{BookingLog, BookingOutcome, Clock};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// Takes up what the worker left (rules 14 and 15), by interval and in bounded batches.
+#[derive(Clone)]
+pub struct Reconciler {
+    config: Config,
+    purchases: Arc<dyn Purchases>,
+    press: Press,
+    asker: Asker,
+    clock: Clock,
+}
+
+impl Reconciler {
+    pub fn new(
+        config: Config,
+        purchases: Arc<dyn Purchases>,
+        log: Arc<dyn BookingLog>,
+        gateway: Arc<dyn PaymentGateway>,
+        clock: Clock,
+    ) -> Self {
+        let press = Press { log, purchases: purchases.clone() };
+        let asker = Asker::new(gateway, clock.clone(), &config);
+        Self { config, purchases, press, asker, clock }
+    }
+
+    /// Runs until `shutdown`, then finishes what is in hand within `drain_timeout_ms`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        // Apart, so that a gateway that hangs does not hold up the outbox.
+        let resolving = self.looking(&shutdown, || self.resolve());
+        let publishing = self.looking(&shutdown, || self.publish());
+        let drain = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(self.config.drain_timeout_ms)).await;
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(resolving, publishing) } => {}
+            () = drain => tracing::warn!("the reconciler was cut short and goes on next time"),
+        }
+    }
+
+    /// Looks for work at each interval; at once again after a full batch.
+    async fn looking<F, Looked>(&self, shutdown: &CancellationToken, look: F)
+    where
+        F: Fn() -> Looked,
+        Looked: Future<Output = Result<usize, Error>>,
+    {
+        let period = Duration::from_millis(self.config.reconcile_interval_ms);
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match look().await {
+                Ok(0) => {}
+                Ok(_) => ticks.reset_immediately(),
+                Err(error) => warn_of(&error, "reconciling failed and is tried again"),
+            }
+        }
+    }
+
+    /// Asks the gateway about one batch of due work and records the answers. The number of pieces
+    /// when there may be more at once, else 0.
+    pub(crate) async fn resolve(&self) -> Result<usize, Error> {
+        let (now, limit) = (self.clock.now(), self.config.reconcile_batch_max);
+        let next_try = now.plus_seconds(self.config.resolve_interval_seconds);
+        let due = self.purchases.due(now, next_try, limit).await?;
+        let taken = due.len();
+        self.measure(&due);
+        let mut asking = JoinSet::new();
+        for work in due {
+            asking.spawn(ask(self.asker.clone(), work));
+        }
+        let (mut settlements, mut refunds) = (Vec::new(), Vec::new());
+        while let Some(answer) = asking.join_next().await {
+            match finished(answer) {
+                Answer::Charge(settlement) => settlements.push(settlement),
+                Answer::Refund(done) => refunds.extend(done),
+            }
+        }
+        let mut outcomes = Vec::new();
+        if !settlements.is_empty() {
+            outcomes.extend(self.purchases.settle(&settlements, self.clock.now()).await?);
+        }
+        if !refunds.is_empty() {
+            outcomes.extend(self.purchases.refunded(&refunds, self.clock.now()).await?);
+        }
+        self.announce(&outcomes).await?;
+        Ok(if taken < limit as usize { 0 } else { taken })
+    }
+
+    fn measure(&self, due: &[DueWork]) {
+        let now = self.clock.now();
+        let (mut charges, mut oldest_ms) = (0, 0);
+        for work in due {
+            match work {
+                DueWork::Resolve(purchase) => {
+                    charges += 1;
+                    let age = purchase.submitted_at.map_or(0, |at| now.millis_since(at));
+                    oldest_ms = oldest_ms.max(age);
+                }
+                DueWork::Refund(_) => {}
+            }
+        }
+        metrics::reconciled(Work::Resolve, charges);
+        metrics::reconciled(Work::Refund, due.len() - charges);
+        metrics::unknown_age(oldest_ms);
+    }
+
+    /// Publishes one batch of the outbox. The number published when there may be more, else 0.
+    pub(crate) async fn publish(&self) -> Result<usize, Error> {
+        let limit = u32::try_from(self.config.publish_batch_max).unwrap_or(u32::MAX);
+        let mut outbox = self.purchases.unpublished(limit).await?;
+        metrics::outbox(outbox.len());
+        let age_min_ms = i64::try_from(self.config.outbox_age_min_ms).unwrap_or(i64::MAX);
+        let now = self.clock.now();
+        outbox.retain(|outcome| now.millis_since(outcome.booking.updated_at) >= age_min_ms);
+        metrics::reconciled(Work::Publish, outbox.len());
+        self.announce(&outbox).await?;
+        Ok(if outbox.len() < limit as usize { 0 } else { outbox.len() })
+    }
+
+    async fn announce(&self, outcomes: &[BookingOutcome]) -> Result<(), Error> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        self.press.append(outcomes).await?;
+        Ok(self.press.mark(outcomes).await?)
+    }
+}
+
+enum Answer {
+    Charge(Settlement),
+    Refund(Option<Refunded>),
+}
+
+async fn ask(asker: Asker, work: DueWork) -> Answer {
+    match work {
+        DueWork::Resolve(purchase) => {
+            let result = asker.charge(&purchase).await;
+            let booking_id = purchase.command.booking_id;
+            Answer::Charge(Settlement { booking_id, result })
+        }
+        DueWork::Refund(purchase) => Answer::Refund(asker.refund(&purchase).await),
+    }
+}
