@@ -1,0 +1,147 @@
+//! What one person saw, in the order it was seen: the evidence that the judge works on.
+
+/// Microseconds since the run began.
+pub(crate) type Micros = u64;
+
+/// How somebody's visit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Confirmed,
+    Declined,
+    /// Came too late for a place, or the session ran out.
+    Missed,
+    /// Walked away, or heard while waiting that all is sold.
+    Left,
+    /// Was admitted, or could have been, and got nothing.
+    Refused,
+    /// Something happened that must not happen.
+    Error,
+}
+
+/// An acknowledged join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Joined {
+    pub(crate) entry: u64,
+    pub(crate) number: Option<u64>,
+    pub(crate) started: Micros,
+    pub(crate) ended: Micros,
+}
+
+/// A place as a later answer told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) entry: u64,
+    pub(crate) number: Option<u64>,
+    /// People ahead: number − the greatest `now_serving` seen, or what `/me` says.
+    pub(crate) ahead: Option<u64>,
+}
+
+/// Seats held, and when they certainly were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldSeen {
+    pub(crate) hold: String,
+    pub(crate) seats: Vec<String>,
+    /// When the lock was asked for.
+    pub(crate) asked: Micros,
+    /// From here on the hold was acknowledged …
+    pub(crate) from: Micros,
+    /// … and until here nobody but its holder may end it.
+    pub(crate) until: Micros,
+}
+
+/// A booking that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BookingSeen {
+    pub(crate) booking: String,
+    pub(crate) seats: Vec<String>,
+    /// The last status seen.
+    pub(crate) status: String,
+    pub(crate) tickets: usize,
+}
+
+/// One answer to a keyed request: answers to the same key must be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keyed {
+    pub(crate) key: String,
+    pub(crate) answer: String,
+}
+
+/// An invariant that single answers are evidence for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rule {
+    /// Same key, same answer.
+    I7,
+    /// What was acknowledged is there.
+    I8,
+    /// Nothing is accepted from the wrong person or altered.
+    I12,
+    /// Holds end on time, not early.
+    I17,
+}
+
+/// One question with a known right answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) rule: Rule,
+    pub(crate) question: &'static str,
+    pub(crate) expected: &'static str,
+    pub(crate) got: String,
+}
+
+/// Everything one person saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) person: u32,
+    pub(crate) end: End,
+    pub(crate) joined: Option<Joined>,
+    pub(crate) sightings: Vec<Sighting>,
+    pub(crate) admitted: bool,
+    pub(crate) holds: Vec<HoldSeen>,
+    pub(crate) bookings: Vec<BookingSeen>,
+    pub(crate) keyed: Vec<Keyed>,
+    pub(crate) samples: Vec<Sample>,
+    /// Refusals that ask to come again: 503 and 429 with `Retry-After`.
+    pub(crate) sheds: u32,
+    /// Requests whose answer was lost and that were sent again.
+    pub(crate) lost: u32,
+    pub(crate) faults: Vec<String>,
+}
+
+impl History {
+    pub(crate) fn new(person: u32) -> Self {
+        Self {
+            person,
+            end: End::Error,
+            joined: None,
+            sightings: Vec::new(),
+            admitted: false,
+            holds: Vec::new(),
+            bookings: Vec::new(),
+            keyed: Vec::new(),
+            samples: Vec::new(),
+            sheds: 0,
+            lost: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    pub(crate) fn sample(
+        &mut self,
+        rule: Rule,
+        question: &'static str,
+        expected: &'static str,
+        got: impl Into<String>,
+    ) {
+        self.samples.push(Sample { rule, question, expected, got: got.into() });
+    }
+
+    pub(crate) fn keyed(&mut self, key: &str, answer: impl Into<String>) {
+        self.keyed.push(Keyed { key: key.to_owned(), answer: answer.into() });
+    }
+
+    /// Seats of bookings that were confirmed.
+    pub(crate) fn confirmed_seats(&self) -> impl Iterator<Item = &str> {
+        let confirmed = self.bookings.iter().filter(|b| b.status == "confirmed");
+        confirmed.flat_map(|booking| booking.seats.iter().map(String::as_str))
+    }
+}

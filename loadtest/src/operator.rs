@@ -1,0 +1,156 @@
+//! The `tidegate` executable beside this one, run as an operator runs it.
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long a server may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Names of the variables with the first admin's credentials.
+pub(crate) const ADMIN_USERNAME: &str = "TIDEGATE_ADMIN_USERNAME";
+pub(crate) const ADMIN_PASSWORD: &str = "TIDEGATE_ADMIN_PASSWORD";
+
+/// The executable, and the folder and file that it is told to use.
+#[derive(Debug, Clone)]
+pub(crate) struct Tidegate {
+    program: PathBuf,
+    data: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AuditVerdict {
+    Held,
+    Broken,
+    NotChecked,
+}
+
+/// One invariant, as `tidegate audit --json` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct AuditLine {
+    pub(crate) invariant: String,
+    pub(crate) verdict: AuditVerdict,
+    pub(crate) detail: Option<String>,
+    #[serde(default)]
+    pub(crate) checked: u64,
+}
+
+/// A server process of ours, killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) base: String,
+}
+
+impl Tidegate {
+    pub(crate) fn beside_us(
+        data: Option<PathBuf>,
+        config: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let ours = std::env::current_exe().context("finding our own executable")?;
+        let program = ours.with_file_name(format!("tidegate{}", std::env::consts::EXE_SUFFIX));
+        if !program.is_file() {
+            bail!("there is no {}; build the ops crate first", program.display());
+        }
+        Ok(Self { program, data, config })
+    }
+
+    /// Makes accounts; a login token each.
+    pub(crate) async fn mint(&self, count: u32, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let count_text = count.to_string();
+        let mut command = self.command();
+        command.args(["account", "mint", "--count", &count_text, "--prefix", prefix]);
+        let output = command.stderr(Stdio::inherit()).output().await.context("minting accounts")?;
+        if !output.status.success() {
+            bail!("`tidegate account mint` ended with {}", output.status);
+        }
+        let text = String::from_utf8(output.stdout).context("reading the minted tokens")?;
+        let tokens: Vec<String> = text.lines().map(str::to_owned).collect();
+        if tokens.len() != count as usize {
+            bail!("{} tokens were minted, not {count}", tokens.len());
+        }
+        Ok(tokens)
+    }
+
+    /// Asks the stores; a broken invariant is an answer, not an error.
+    pub(crate) async fn audit(&self) -> anyhow::Result<Vec<AuditLine>> {
+        #[derive(Deserialize)]
+        struct Document {
+            invariants: Vec<AuditLine>,
+        }
+        let mut command = self.command();
+        command.args(["audit", "--json"]).stderr(Stdio::inherit());
+        let output = command.output().await.context("running the audit")?;
+        let document: Document = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`tidegate audit` ended with {}", output.status))?;
+        Ok(document.invariants)
+    }
+
+    /// Starts a server on free ports, with `environment` on top of ours.
+    pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> anyhow::Result<Server> {
+        let mut command = self.command();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.arg("--no-limits").envs(environment.iter().copied());
+        // Logs would cost the server's time, which is what is measured.
+        command.env("RUST_LOG", "error");
+        Server::start(command, "tidegate ready: ").await
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (flag, path) in [("--data", &self.data), ("--config", &self.config)] {
+            if let Some(path) = path {
+                command.arg(flag).arg(path);
+            }
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+}
+
+impl Server {
+    /// Starts a process and waits for the line that says where it listens.
+    pub(crate) async fn start(mut command: Command, says: &str) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let stdout = child.stdout.take().context("the child's stdout is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let first = timeout(READY_WITHIN, lines.next_line()).await;
+        let line = first.context("the server is not ready")?.context("reading its first line")?;
+        let line = line.context("the server ended before it was ready")?;
+        let base = line.strip_prefix(says).and_then(|rest| rest.split_whitespace().next());
+        let base = base.with_context(|| format!("{line:?} does not say where it listens"))?;
+        Ok(Self { base: base.to_owned(), child })
+    }
+
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+}
+
+/// A folder of our own under the system's temporary one, removed when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("loadtest-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A folder left behind is the worst that can come of it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,247 @@
+//! Waiting: join, watch the public board at the pace it asks for, claim when called.
+use super::person::{Exit, Person, Step, read, unexpected};
+use super::plan::Persona;
+use crate::history::{End, Joined, Micros, Rule, Sighting};
+use crate::http::{Answer, Request};
+use crate::latency::Route;
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A place in line.
+#[derive(Debug, Deserialize)]
+pub(super) struct Place {
+    pub(super) token: String,
+    entry: u64,
+    number: Option<u64>,
+    ahead: Option<u64>,
+    state: String,
+    poll_after_ms: u64,
+}
+
+/// The right to be in the shop.
+pub(super) struct Pass {
+    pub(super) jwt: String,
+    pub(super) until: Micros,
+}
+
+/// The public resource that everybody watches.
+#[derive(Debug, Deserialize)]
+struct Board {
+    state: String,
+    now_serving: u64,
+    seats_available: Option<u64>,
+    poll: Vec<(Option<u64>, u64)>,
+}
+
+/// What `/me` tells.
+#[derive(Debug, Deserialize)]
+struct Standing {
+    state: String,
+    entry: u64,
+    number: Option<u64>,
+    ahead: Option<u64>,
+    poll_after_ms: u64,
+}
+
+impl Board {
+    /// The interval for somebody so far from the head: the first row that reaches as far.
+    fn interval(&self, ahead: u64) -> Duration {
+        let reaches = |row: &&(Option<u64>, u64)| row.0.is_none_or(|bound| ahead <= bound);
+        let row = self.poll.iter().find(reaches).or(self.poll.last());
+        Duration::from_millis(row.map_or(2_000, |row| row.1))
+    }
+}
+
+impl Person {
+    pub(super) async fn join(&mut self) -> Step<Place> {
+        let started = self.sale.now();
+        let mut request = self.join_request();
+        if self.plan.joins_with_login {
+            request = request.login(&self.login).keyed(&format!("join-{}", self.plan.index));
+        }
+        let answer = self.ask(Route::Join, &request).await?;
+        match (answer.status, answer.code().as_str()) {
+            (201, _) => {}
+            (409, "queue_closed" | "sold_out") => return Err(Exit::Ended(End::Refused)),
+            _ => return Err(unexpected(Route::Join, &answer)),
+        }
+        let place: Place = read(Route::Join, &answer)?;
+        let (entry, number) = (place.entry, place.number);
+        self.history.joined = Some(Joined { entry, number, started, ended: self.sale.now() });
+        self.saw(entry, number, place.ahead);
+        if self.plan.persona == Persona::DoubleClicker {
+            self.join_again(&place).await?;
+        }
+        Ok(place)
+    }
+
+    /// A live token that is shown keeps its place.
+    async fn join_again(&mut self, place: &Place) -> Step<()> {
+        let again = self.join_request().with("queue-token", &place.token);
+        let again = if self.plan.joins_with_login { again.login(&self.login) } else { again };
+        let answer = self.ask(Route::Join, &again).await?;
+        self.history.sample(Rule::I8, "join again with the own token", "200", answer.summary());
+        if answer.status == 200 {
+            let same: Place = read(Route::Join, &answer)?;
+            self.saw(same.entry, same.number, same.ahead);
+        }
+        Ok(())
+    }
+
+    /// Returns once this place may be claimed.
+    pub(super) async fn wait_to_be_called(&mut self, place: &Place) -> Step<()> {
+        let mut wait = Duration::from_millis(place.poll_after_ms);
+        let mut called = place.state == "ready";
+        let mut greatest = 0;
+        let mut looks = 0;
+        loop {
+            if self.plan.persona == Persona::LeavesLine && looks >= self.plan.looks {
+                return self.leave_line(place).await;
+            }
+            if called {
+                return Ok(());
+            }
+            self.pause_in_line(wait).await?;
+            looks += 1;
+            let board = self.look().await?;
+            greatest = board.now_serving.max(greatest);
+            // Before a draw there is no number to compare, and only `/me` knows more; the same
+            // goes for whether an empty house is sold or merely held.
+            let Some(number) = place.number.filter(|_| board.seats_available != Some(0)) else {
+                (called, wait) = self.ask_where_i_am(place).await?;
+                continue;
+            };
+            if board.state == "closed" {
+                return Err(Exit::Ended(End::Refused));
+            }
+            let ahead = number.saturating_sub(greatest);
+            self.saw(place.entry, place.number, Some(ahead));
+            called = ahead == 0;
+            wait = board.interval(ahead);
+        }
+    }
+
+    /// The claim, repeated at the server's pace until it is granted or refused.
+    pub(super) async fn claim(&mut self, place: &Place) -> Step<Pass> {
+        #[derive(Deserialize)]
+        struct Granted {
+            pass: String,
+            expires_in: u64,
+        }
+        loop {
+            let asked = self.sale.now();
+            let answer = self.claim_as(&self.login.clone(), &place.token).await?;
+            match (answer.status, answer.code().as_str()) {
+                (200, _) => {
+                    let Granted { pass, expires_in } = read(Route::Claim, &answer)?;
+                    self.history.admitted = true;
+                    let until = asked + expires_in.saturating_sub(1) * 1_000_000;
+                    return Ok(Pass { jwt: pass, until });
+                }
+                (202, _) => {
+                    let wait = self.stand(Route::Claim, &answer)?.1;
+                    self.pause_in_line(wait).await?;
+                }
+                (409, "sold_out" | "queue_closed") => return Err(Exit::Ended(End::Refused)),
+                (410, "missed") => return Err(Exit::Ended(End::Missed)),
+                _ => return Err(unexpected(Route::Claim, &answer)),
+            }
+        }
+    }
+
+    pub(super) async fn claim_as(&mut self, login: &str, token: &str) -> Step<Answer> {
+        let request = Request::post(format!("/api/queue/{}/pass", self.sale.queue), &json!({}));
+        self.ask(Route::Claim, &request.login(login).with("queue-token", token)).await
+    }
+
+    fn join_request(&self) -> Request {
+        Request::post(format!("/api/queue/{}/join", self.sale.queue), &json!({}))
+    }
+
+    async fn look(&mut self) -> Step<Board> {
+        let request = Request::get(format!("/api/queue/{}", self.sale.queue));
+        let answer = self.ask(Route::Watch, &request).await?;
+        if answer.status != 200 {
+            return Err(unexpected(Route::Watch, &answer));
+        }
+        read(Route::Watch, &answer)
+    }
+
+    async fn ask_where_i_am(&mut self, place: &Place) -> Step<(bool, Duration)> {
+        let request = Request::get(format!("/api/queue/{}/me", self.sale.queue));
+        let answer = self.ask(Route::Me, &request.with("queue-token", &place.token)).await?;
+        if answer.status != 200 {
+            return Err(unexpected(Route::Me, &answer));
+        }
+        self.stand(Route::Me, &answer)
+    }
+
+    /// Reads a standing: whether it may claim, and when to look again.
+    fn stand(&mut self, route: Route, answer: &Answer) -> Step<(bool, Duration)> {
+        let standing: Standing = read(route, answer)?;
+        self.saw(standing.entry, standing.number, standing.ahead);
+        let called = match standing.state.as_str() {
+            "ready" | "returning" | "admitted" => true,
+            "sold_out" => return Err(Exit::Ended(End::Left)),
+            "missed" | "done" => return Err(Exit::Ended(End::Missed)),
+            "closed" => return Err(Exit::Ended(End::Refused)),
+            _ => false,
+        };
+        Ok((called, Duration::from_millis(standing.poll_after_ms)))
+    }
+
+    async fn leave_line(&mut self, place: &Place) -> Step<()> {
+        if self.plan.politely {
+            let leave = Request::delete(format!("/api/queue/{}/me", self.sale.queue));
+            let leave = leave.with("queue-token", &place.token);
+            let answer = self.ask(Route::Leave, &leave).await?;
+            self.history.sample(Rule::I8, "leave the line", "204", answer.summary());
+        }
+        Err(Exit::Ended(End::Left))
+    }
+
+    /// Pauses, but goes home at the last call.
+    async fn pause_in_line(&mut self, about: Duration) -> Step<()> {
+        let last_call = self.sale.started + self.sale.scenario.last_call;
+        if Instant::now() + about > last_call {
+            self.sleep_till(last_call).await;
+            return Err(Exit::Ended(End::Left));
+        }
+        self.pause(about).await;
+        Ok(())
+    }
+
+    fn saw(&mut self, entry: u64, number: Option<u64>, ahead: Option<u64>) {
+        let sighting = Sighting { entry, number, ahead };
+        if self.history.sightings.last() != Some(&sighting) {
+            self.history.sightings.push(sighting);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_follows_the_distance_from_the_head() {
+        let poll = vec![(Some(50), 2_000), (Some(2_000), 10_000), (None, 60_000)];
+        let mut board = Board { state: "open".into(), now_serving: 0, seats_available: None, poll };
+        for (ahead, millis) in [
+            (0, 2_000),
+            (50, 2_000),
+            (51, 10_000),
+            (2_000, 10_000),
+            (2_001, 60_000),
+            (u64::MAX, 60_000),
+        ] {
+            assert_eq!(board.interval(ahead), Duration::from_millis(millis), "{ahead} ahead");
+        }
+        board.poll.pop();
+        assert_eq!(board.interval(9_999), Duration::from_secs(10), "the last row goes on");
+        board.poll.clear();
+        assert_eq!(board.interval(0), Duration::from_secs(2), "no table is no licence");
+    }
+}

@@ -1,0 +1,333 @@
+//! In the shop: find seats, pay for them, wait for the ticket.
+use super::line::Pass;
+use super::person::{Exit, Person, Step, read, unexpected};
+use super::plan::Persona;
+use crate::history::{BookingSeen, End, HoldSeen, Micros, Rule};
+use crate::http::{Answer, Request};
+use crate::latency::Route;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an accepted booking may take to its end (I4: 120 s after the last fault).
+const BOOKING_PATIENCE: Duration = Duration::from_secs(150);
+/// Attempts at paying for one hold.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Seats in hand.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) id: String,
+    pub(super) seats: Vec<String>,
+    /// The number of the seat picked from the map, in layout order from 1.
+    pub(super) picked: Option<usize>,
+    /// What was asked for, so that it can be asked for again.
+    pub(super) body: Value,
+    pub(super) expires: Instant,
+    pub(super) until: Micros,
+}
+
+/// An answer of `GET /api/bookings/{id}`.
+#[derive(Debug, Deserialize)]
+struct Booking {
+    status: String,
+    #[serde(default)]
+    seats: Vec<String>,
+    #[serde(default)]
+    tickets: Vec<Value>,
+    hold: Option<StillHeld>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StillHeld {
+    expires_in: u64,
+}
+
+/// The seat map, its sections in the order of the layout.
+pub(super) struct SeatMap(pub(super) String);
+
+impl SeatMap {
+    /// True when nothing is free and nothing can become free.
+    fn is_final(&self) -> bool {
+        self.0.bytes().all(|seat| matches!(seat, b's' | b'x'))
+    }
+
+    fn free(&self) -> Vec<usize> {
+        self.0.bytes().enumerate().filter(|(_, seat)| *seat == b'.').map(|(at, _)| at + 1).collect()
+    }
+}
+
+impl Person {
+    pub(super) async fn shop(&mut self, pass: &Pass) -> Step<End> {
+        let hold = self.find_seats(pass).await?;
+        let mischievous = self.sale.started.elapsed() < self.sale.scenario.mischief;
+        match self.plan.persona {
+            Persona::LeavesShop => {
+                if self.plan.politely || !mischievous {
+                    self.release(&hold).await?;
+                }
+                Ok(End::Left)
+            }
+            Persona::LatePayer if mischievous => self.pay_late(pass, &hold).await,
+            Persona::Buyer
+            | Persona::Picker
+            | Persona::DoubleClicker
+            | Persona::Sharer
+            | Persona::LatePayer
+            | Persona::Retrier
+            | Persona::Decliner
+            | Persona::LeavesLine => self.pay(hold).await,
+        }
+    }
+
+    /// Tries for seats, fewer and fewer, until some are held or hope is lost.
+    async fn find_seats(&mut self, pass: &Pass) -> Step<Hold> {
+        let give_up = Instant::now() + self.sale.scenario.hunt;
+        let mut quantity = self.plan.quantity;
+        let mut wait = Duration::from_millis(500);
+        for turn in 0_u32.. {
+            let picked = self.pick().await?;
+            let body = self.wish(quantity, picked);
+            let key = format!("lock-{}-{turn}", self.plan.index);
+            if let Some(hold) = self.lock(pass, &key, body, picked).await? {
+                return Ok(hold);
+            }
+            if quantity > 1 {
+                quantity /= 2;
+                continue;
+            }
+            if Instant::now() > give_up || self.map().await?.is_final() {
+                break;
+            }
+            self.pause(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(4));
+        }
+        Err(Exit::Ended(End::Refused))
+    }
+
+    fn wish(&self, quantity: u32, picked: Option<usize>) -> Value {
+        let event = &self.sale.event;
+        match picked {
+            Some(number) => json!({"event_id": event, "seat_number": number}),
+            None => json!({"event_id": event, "best_available": {"quantity": quantity}}),
+        }
+    }
+
+    async fn pick(&mut self) -> Step<Option<usize>> {
+        if !matches!(self.plan.persona, Persona::Picker | Persona::LatePayer) {
+            return Ok(None);
+        }
+        let free = self.map().await?.free();
+        Ok(if free.is_empty() { None } else { Some(free[self.below(free.len())]) })
+    }
+
+    /// One lock; `None` when the seats are somebody else's.
+    async fn lock(
+        &mut self,
+        pass: &Pass,
+        key: &str,
+        body: Value,
+        picked: Option<usize>,
+    ) -> Step<Option<Hold>> {
+        let asked = self.sale.now();
+        let answer = if self.plan.persona == Persona::DoubleClicker {
+            self.lock_twice(pass, key, &body).await?
+        } else {
+            let request = self.lock_request(pass, key, &body);
+            self.ask(Route::Lock, &request).await?
+        };
+        match (answer.status, answer.code().as_str()) {
+            (200, _) => self.take_hold(&answer, body, picked, asked).map(Some),
+            (409, "seat_taken" | "sold_out") => Ok(None),
+            (403, "pass_invalid") if self.sale.now() > pass.until => Err(Exit::Ended(End::Missed)),
+            _ => Err(unexpected(Route::Lock, &answer)),
+        }
+    }
+
+    pub(super) fn lock_request(&self, pass: &Pass, key: &str, body: &Value) -> Request {
+        let request = Request::post("/api/tickets/lock", body).login(&self.login);
+        request.keyed(key).with("admission-pass", &pass.jwt)
+    }
+
+    /// Reads an answered lock and remembers how long the seats are certainly held.
+    pub(super) fn take_hold(
+        &mut self,
+        answer: &Answer,
+        body: Value,
+        picked: Option<usize>,
+        asked: Micros,
+    ) -> Step<Hold> {
+        #[derive(Deserialize)]
+        struct Held {
+            hold_id: String,
+            seats: Vec<String>,
+            expires_in: u64,
+        }
+        let Held { hold_id, seats, expires_in } = read(Route::Lock, answer)?;
+        // `expires_in` is rounded up, and was computed no earlier than the lock was asked for.
+        let until = asked + expires_in.saturating_sub(1) * 1_000_000;
+        self.history.holds.push(HoldSeen {
+            hold: hold_id.clone(),
+            seats: seats.clone(),
+            asked,
+            from: self.sale.now(),
+            until,
+        });
+        let expires = Instant::now() + Duration::from_secs(expires_in);
+        Ok(Hold { id: hold_id, seats, picked, body, expires, until })
+    }
+
+    /// Pays, with another card after a decline if this person has one.
+    async fn pay(&mut self, hold: Hold) -> Step<End> {
+        let part = self.below(100) as f64 / 100.0;
+        self.pause(self.sale.scenario.think.mul_f64(part)).await;
+        for attempt in 1..=ATTEMPTS_MAX {
+            let card = match (self.plan.persona, attempt) {
+                (Persona::Decliner, _) | (Persona::Retrier, 1) => "tok_decline",
+                (_, 1) => "tok_default",
+                _ => "tok_good",
+            };
+            let booked = self.sale.now();
+            let Some(booking) = self.book(&hold, attempt, card).await? else {
+                return Ok(End::Refused);
+            };
+            let ended = self.follow(&booking, &hold).await?;
+            match (ended.status.as_str(), ended.hold) {
+                ("confirmed", _) => return Ok(End::Confirmed),
+                ("declined", Some(hold)) if hold.expires_in > 0 => {}
+                ("declined", _) => return self.over(&hold, booked, End::Declined),
+                _ => return self.over(&hold, booked, End::Refused),
+            }
+            if self.plan.persona == Persona::Decliner {
+                break;
+            }
+        }
+        self.release(&hold).await?;
+        Ok(End::Declined)
+    }
+
+    /// Books; `None` when the hold is over, as it may be by then.
+    async fn book(&mut self, hold: &Hold, attempt: u32, card: &str) -> Step<Option<String>> {
+        #[derive(Deserialize)]
+        struct Accepted {
+            booking_id: String,
+        }
+        let key = format!("book-{}-{attempt}", self.plan.index);
+        let request = self.book_request(hold, &key, card);
+        let answers = if self.plan.persona == Persona::DoubleClicker {
+            self.ask_twice(Route::Book, &request).await?.into()
+        } else {
+            vec![self.ask(Route::Book, &request).await?]
+        };
+        let mut booking = None;
+        for answer in answers {
+            match (answer.status, answer.code().as_str()) {
+                (202, _) => {
+                    let Accepted { booking_id } = read(Route::Book, &answer)?;
+                    self.history.keyed(&key, booking_id.as_str());
+                    booking = Some(booking_id);
+                }
+                // The twin is still running; what it answers counts.
+                (409, "idempotency_running") => {}
+                (410, "hold_expired") => {
+                    let late = self.sale.now() > hold.until;
+                    let got = if late { "202".into() } else { answer.summary() };
+                    self.history.sample(Rule::I8, "book a live hold", "202", got);
+                }
+                _ => return Err(unexpected(Route::Book, &answer)),
+            }
+        }
+        Ok(booking)
+    }
+
+    pub(super) fn book_request(&self, hold: &Hold, key: &str, card: &str) -> Request {
+        let event = &self.sale.event;
+        let body = json!({"event_id": event, "hold_id": hold.id, "payment_token": card});
+        Request::post("/api/tickets/book", &body).login(&self.login).keyed(key)
+    }
+
+    /// Follows a booking to its end.
+    async fn follow(&mut self, id: &str, hold: &Hold) -> Step<Booking> {
+        let accepted = Instant::now();
+        let at = self.history.bookings.len();
+        self.history.bookings.push(BookingSeen {
+            booking: id.to_owned(),
+            seats: hold.seats.clone(),
+            status: "processing".to_owned(),
+            tickets: 0,
+        });
+        while accepted.elapsed() < BOOKING_PATIENCE {
+            let request = Request::get(format!("/api/bookings/{id}?wait=10")).login(&self.login);
+            let answer = self.ask(Route::Booking, &request).await?;
+            if answer.status != 200 {
+                return Err(unexpected(Route::Booking, &answer));
+            }
+            let booking: Booking = read(Route::Booking, &answer)?;
+            let seen = &mut self.history.bookings[at];
+            seen.status.clone_from(&booking.status);
+            seen.tickets = booking.tickets.len();
+            if !matches!(booking.status.as_str(), "processing" | "refund_pending") {
+                seen.seats.clone_from(&booking.seats);
+                self.sale.latencies.record(Route::BookToEnd, accepted.elapsed());
+                return Ok(booking);
+            }
+            self.pause(Duration::from_millis(100)).await;
+        }
+        Err(Exit::Fault(format!("booking {id} had no end within {BOOKING_PATIENCE:?}")))
+    }
+
+    /// Gives the seats back.
+    pub(super) async fn release(&mut self, hold: &Hold) -> Step<()> {
+        let now = self.sale.now();
+        self.over(hold, now, ())?;
+        let request = Request::delete(format!("/api/tickets/lock/{}", hold.id)).login(&self.login);
+        let answer = self.ask(Route::Release, &request).await?;
+        let expired = self.sale.now() > hold.until;
+        let got = if expired { "204".to_owned() } else { answer.summary() };
+        self.history.sample(Rule::I8, "release a live hold", "204", got);
+        Ok(())
+    }
+
+    /// From `since` on the seats may be anybody's.
+    fn over<T>(&mut self, hold: &Hold, since: Micros, end: T) -> Step<T> {
+        for held in self.history.holds.iter_mut().filter(|held| held.hold == hold.id) {
+            held.until = held.until.min(since);
+        }
+        Ok(end)
+    }
+
+    pub(super) async fn map(&mut self) -> Step<SeatMap> {
+        #[derive(Deserialize)]
+        struct Map {
+            sections: BTreeMap<String, String>,
+        }
+        let request = Request::get(format!("/api/events/{}/seats", self.sale.event));
+        let answer = self.ask(Route::Seats, &request).await?;
+        let mut map: Map = read(Route::Seats, &answer)?;
+        // The order in which the event was made with them.
+        let order = ["stalls", "balcony"];
+        let parts = order.iter().filter_map(|section| map.sections.remove(*section));
+        Ok(SeatMap(parts.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_tells_what_is_free_and_when_hope_is_lost() {
+        for (map, free, is_final) in [
+            ("..hp", vec![1, 2], false),
+            ("sshs", vec![], false),
+            ("spss", vec![], false),
+            ("sxs.", vec![4], false),
+            ("sssx", vec![], true),
+        ] {
+            let seats = SeatMap(map.to_owned());
+            assert_eq!((seats.free(), seats.is_final()), (free, is_final), "{map}");
+        }
+    }
+}

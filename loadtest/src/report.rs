@@ -1,0 +1,244 @@
+//! The result of a run, for machines and for people.
+use crate::history::{End, History};
+use crate::judge::Verdict;
+use crate::latency::Figures;
+use crate::operator::{AuditLine, AuditVerdict};
+use crate::scenario::Scenario;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write};
+
+/// Breaches and faults that are written out; the rest is counted.
+const EXAMPLES_MAX: usize = 5;
+
+/// An invariant's number: I1 to I22, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Invariant(u8);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    Held,
+    Broken,
+    NotChecked,
+}
+
+/// What the clients and the audit together say about one invariant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Line {
+    pub(crate) verdict: Standing,
+    /// Things looked at, by clients and by the audit.
+    pub(crate) checked: u64,
+    pub(crate) by: Vec<&'static str>,
+    pub(crate) breaches: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) examples: Vec<String>,
+}
+
+/// Everything a spike found out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Report {
+    pub(crate) users: u64,
+    pub(crate) joined: u64,
+    pub(crate) admitted: u64,
+    pub(crate) held: u64,
+    pub(crate) booked: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) declined: u64,
+    pub(crate) missed: u64,
+    pub(crate) left: u64,
+    pub(crate) refused: u64,
+    pub(crate) errors: u64,
+    pub(crate) oversold: u64,
+    pub(crate) seats: u64,
+    pub(crate) seats_sold: u64,
+    /// Answers that said "come again", and requests whose answer was lost; all were repeated.
+    pub(crate) sheds: u64,
+    pub(crate) lost: u64,
+    pub(crate) connections: u64,
+    pub(crate) rate_per_minute: u32,
+    pub(crate) capacity: u32,
+    pub(crate) seed: u64,
+    pub(crate) invariants: BTreeMap<Invariant, Line>,
+    pub(crate) latency_ms: BTreeMap<&'static str, Figures>,
+    pub(crate) duration_seconds: f64,
+    pub(crate) faults: BTreeMap<String, u64>,
+}
+
+/// What the run measured beside the histories.
+pub(crate) struct Measured {
+    pub(crate) oversold: u64,
+    pub(crate) connections: u64,
+    pub(crate) latency_ms: BTreeMap<&'static str, Figures>,
+    pub(crate) duration_seconds: f64,
+}
+
+impl Invariant {
+    /// Reads "I7".
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix('I')?.parse().ok().map(Self)
+    }
+}
+
+impl Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I{}", self.0)
+    }
+}
+
+impl Serialize for Invariant {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Report {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        histories: &[History],
+        clients: &BTreeMap<&'static str, Verdict>,
+        audit: &[AuditLine],
+        measured: Measured,
+    ) -> Self {
+        let count = |holds: &dyn Fn(&History) -> bool| {
+            histories.iter().filter(|history| holds(history)).count() as u64
+        };
+        let ended = |end: End| count(&|history| history.end == end);
+        let mut faults = BTreeMap::new();
+        for fault in histories.iter().flat_map(|history| &history.faults) {
+            *faults.entry(fault.clone()).or_default() += 1;
+        }
+        Self {
+            users: u64::from(scenario.users),
+            joined: count(&|history| history.joined.is_some()),
+            admitted: count(&|history| history.admitted),
+            held: count(&|history| !history.holds.is_empty()),
+            booked: count(&|history| !history.bookings.is_empty()),
+            confirmed: ended(End::Confirmed),
+            declined: ended(End::Declined),
+            missed: ended(End::Missed),
+            left: ended(End::Left),
+            refused: ended(End::Refused),
+            errors: ended(End::Error),
+            oversold: measured.oversold,
+            seats: u64::from(scenario.seats),
+            seats_sold: histories.iter().flat_map(History::confirmed_seats).count() as u64,
+            sheds: histories.iter().map(|history| u64::from(history.sheds)).sum(),
+            lost: histories.iter().map(|history| u64::from(history.lost)).sum(),
+            connections: measured.connections,
+            rate_per_minute: scenario.rate_per_minute,
+            capacity: scenario.capacity,
+            seed: scenario.seed,
+            invariants: merged(clients, audit),
+            latency_ms: measured.latency_ms,
+            duration_seconds: measured.duration_seconds,
+            faults,
+        }
+    }
+
+    /// True when every promise was kept and the server made no error.
+    pub(crate) fn passed(&self) -> bool {
+        let broken = self.invariants.values().any(|line| line.verdict == Standing::Broken);
+        !broken && self.errors == 0 && self.oversold == 0 && self.faults.is_empty()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, to: &mut String) -> fmt::Result {
+        for (name, value) in [
+            ("users", self.users),
+            ("joined", self.joined),
+            ("admitted", self.admitted),
+            ("held", self.held),
+            ("booked", self.booked),
+            ("confirmed", self.confirmed),
+            ("declined", self.declined),
+            ("missed", self.missed),
+            ("left", self.left),
+            ("refused", self.refused),
+            ("errors", self.errors),
+            ("oversold", self.oversold),
+        ] {
+            write!(to, "{name} {value}  ")?;
+        }
+        writeln!(to, "\nseats sold {} of {}", self.seats_sold, self.seats)?;
+        let (sheds, lost, open) = (self.sheds, self.lost, self.connections);
+        writeln!(to, "told to come again {sheds}, answers lost {lost}, connections {open}")?;
+        writeln!(to, "\n{:<16}{:>10}{:>10}{:>10}{:>10}", "ms", "count", "p50", "p99", "max")?;
+        for (route, Figures { count, p50, p99, max }) in &self.latency_ms {
+            writeln!(to, "{route:<16}{count:>10}{p50:>10.1}{p99:>10.1}{max:>10.1}")?;
+        }
+        writeln!(to)?;
+        for (invariant, line) in &self.invariants {
+            write_line(to, *invariant, line)?;
+        }
+        for (fault, count) in self.faults.iter().take(EXAMPLES_MAX) {
+            writeln!(to, "error, {count} times: {fault}")?;
+        }
+        let verdict = if self.passed() { "passed" } else { "FAILED" };
+        writeln!(to, "\n{verdict} in {:.1} s", self.duration_seconds)
+    }
+}
+
+fn write_line(to: &mut String, invariant: Invariant, line: &Line) -> fmt::Result {
+    let (checked, by) = (line.checked, line.by.join(" and "));
+    match line.verdict {
+        Standing::Held => writeln!(to, "{invariant} held {checked} checked by {by}"),
+        Standing::NotChecked => writeln!(to, "{invariant} not checked"),
+        Standing::Broken => {
+            writeln!(to, "{invariant} BROKEN {} times, {checked} checked by {by}", line.breaches)?;
+            line.examples.iter().try_for_each(|example| writeln!(to, "    {example}"))
+        }
+    }
+}
+
+/// Broken if anyone found a breach; held if anyone looked and nobody found one.
+fn merged(
+    clients: &BTreeMap<&'static str, Verdict>,
+    audit: &[AuditLine],
+) -> BTreeMap<Invariant, Line> {
+    let none = || Line {
+        verdict: Standing::NotChecked,
+        checked: 0,
+        by: vec![],
+        breaches: 0,
+        examples: vec![],
+    };
+    let mut lines: BTreeMap<Invariant, Line> = BTreeMap::new();
+    let named = clients.iter().filter_map(|(name, seen)| Some((Invariant::parse(name)?, seen)));
+    for (invariant, seen) in named {
+        let line = lines.entry(invariant).or_insert_with(none);
+        if seen.checked > 0 || !seen.breaches.is_empty() {
+            line.verdict = if seen.breaches.is_empty() { Standing::Held } else { Standing::Broken };
+            line.by.push("clients");
+        }
+        line.checked = seen.checked;
+        line.breaches = seen.breaches.len() as u64;
+        line.examples.extend(seen.breaches.iter().take(EXAMPLES_MAX).cloned());
+    }
+    let named = audit.iter().filter_map(|seen| Some((Invariant::parse(&seen.invariant)?, seen)));
+    for (invariant, seen) in named {
+        let line = lines.entry(invariant).or_insert_with(none);
+        match seen.verdict {
+            AuditVerdict::NotChecked => continue,
+            AuditVerdict::Held if line.verdict == Standing::Broken => {}
+            AuditVerdict::Held => line.verdict = Standing::Held,
+            AuditVerdict::Broken => {
+                line.verdict = Standing::Broken;
+                line.breaches += 1;
+                line.examples.push(seen.detail.clone().unwrap_or_default());
+            }
+        }
+        line.by.push("audit");
+        line.checked += seen.checked;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The spike: everybody comes at once for too few seats, and every promise is checked.
+use crate::history::History;
+use crate::http::{Pool, Request, locate};
+use crate::judge::{judge, oversold};
+use crate::latency::Latencies;
+use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Tidegate};
+use crate::people::{Person, Persona, Plan, Sale, plans};
+use crate::report::{Measured, Report};
+use crate::scenario::{Scenario, sections};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// How long an operator's request may take; hashing the admin's password is the slowest.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the seat map may lag behind the last confirmed booking.
+const MAP_LAG: Duration = Duration::from_secs(5);
+
+/// Where to run, and as whom.
+pub(crate) struct Target {
+    pub(crate) base: String,
+    pub(crate) admin: (String, String),
+    pub(crate) tidegate: Tidegate,
+    /// Connections for short requests; as many again for long polls.
+    pub(crate) connections: usize,
+    /// False when the base is a load balancer: joins on different nodes have no order.
+    pub(crate) one_node: bool,
+}
+
+/// An event made for one run.
+pub(crate) struct Stage {
+    pub(crate) event: String,
+    pub(crate) queue: String,
+}
+
+pub(crate) async fn spike(target: &Target, scenario: &Scenario) -> anyhow::Result<Report> {
+    let (address, host) = locate(&target.base).await?;
+    let pool = Pool::new(address, &host, target.connections);
+    let waits = Pool::new(address, &host, target.connections);
+    let stage = set_up(&pool, &target.admin, &event_body(scenario)).await?;
+    let people = plans(scenario);
+    let sharers = people.iter().filter(|plan| plan.persona == Persona::Sharer).count();
+    let count = scenario.users + u32::try_from(sharers).context("counting sharers")?;
+    let logins = target.tidegate.mint(count, &mint_prefix(&stage.event)).await?;
+    let sale = Arc::new(Sale {
+        pool,
+        waits,
+        event: stage.event,
+        queue: stage.queue,
+        scenario: *scenario,
+        started: Instant::now(),
+        latencies: Latencies::new(),
+    });
+    let histories = let_them_come(&sale, &people, &logins).await?;
+    let duration = sale.started.elapsed();
+    let mut clients = judge(scenario, &people, &histories, target.one_node);
+    if let Some(breach) = map_disagrees(&sale, &histories).await? {
+        clients.entry("I8").or_default().breaches.push(breach);
+    }
+    let audit = target.tidegate.audit().await?;
+    let measured = Measured {
+        oversold: oversold(&histories),
+        connections: sale.pool.opened() + sale.waits.opened(),
+        latency_ms: sale.latencies.figures(),
+        duration_seconds: duration.as_secs_f64(),
+    };
+    Ok(Report::new(scenario, &histories, &clients, &audit, measured))
+}
+
+/// The admin's credentials, which only the environment carries.
+#[expect(clippy::disallowed_methods, reason = "the load test reads its environment once, here")]
+pub(crate) fn admin_from_environment() -> Option<(String, String)> {
+    Some((std::env::var(ADMIN_USERNAME).ok()?, std::env::var(ADMIN_PASSWORD).ok()?))
+}
+
+/// Logs in as the admin and makes an event.
+pub(crate) async fn set_up(
+    pool: &Pool,
+    (username, password): &(String, String),
+    event: &Value,
+) -> anyhow::Result<Stage> {
+    let credentials = json!({"username": username, "password": password});
+    let login = call(pool, &Request::post("/api/auth/login", &credentials), 200).await?;
+    let token = text(&login, "token")?;
+    let made = call(pool, &Request::post("/api/events", event).login(&token), 201).await?;
+    Ok(Stage { event: text(&made, "id")?, queue: text(&made, "queue_id")? })
+}
+
+fn event_body(scenario: &Scenario) -> Value {
+    json!({
+        "name": "Spike",
+        "date": "2030-06-01",
+        "venue": "The load test",
+        "sections": sections(scenario.seats),
+        "hold_ttl_seconds": scenario.hold_ttl_seconds,
+        "queue": {
+            "rate_per_minute": scenario.rate_per_minute,
+            "capacity": scenario.capacity,
+            "claim_window_seconds": scenario.claim_window_seconds,
+            "return_seconds": scenario.return_seconds,
+            "session_seconds": scenario.session_seconds,
+        },
+    })
+}
+
+async fn call(pool: &Pool, request: &Request, expected: u16) -> anyhow::Result<Value> {
+    let answer = pool.send(request, PATIENCE).await?;
+    if answer.status != expected {
+        let body = String::from_utf8_lossy(answer.body());
+        bail!("the server answered {} where {expected} was due: {body}", answer.status);
+    }
+    answer.json().context("reading the server's answer")
+}
+
+fn text(value: &Value, field: &str) -> anyhow::Result<String> {
+    value[field].as_str().map(str::to_owned).with_context(|| format!("{field} is missing"))
+}
+
+/// A prefix that no earlier run used: the end of the event's id.
+pub(crate) fn mint_prefix(event: &str) -> String {
+    let tail: Vec<char> = event.chars().rev().take(10).collect();
+    let tail: String = tail.into_iter().rev().filter(char::is_ascii_alphanumeric).collect();
+    format!("spike-{}", tail.to_lowercase())
+}
+
+/// Everybody's visit; histories in the order of the plans.
+async fn let_them_come(
+    sale: &Arc<Sale>,
+    people: &[Plan],
+    logins: &[String],
+) -> anyhow::Result<Vec<History>> {
+    let (own, spare) = logins.split_at(people.len());
+    let mut friends = spare.iter().map(|login| Arc::<str>::from(login.as_str()));
+    let mut visits = JoinSet::new();
+    for (plan, login) in people.iter().zip(own) {
+        let friend = (plan.persona == Persona::Sharer).then(|| friends.next()).flatten();
+        let person = Person::new(sale.clone(), *plan, login.as_str().into(), friend);
+        visits.spawn(person.visit());
+    }
+    let mut histories = Vec::with_capacity(people.len());
+    while let Some(history) = visits.join_next().await {
+        histories.push(history.context("a person's task ended badly")?);
+    }
+    histories.sort_unstable_by_key(|history| history.person);
+    Ok(histories)
+}
+
+/// What the public seat map shows as sold must be what people have confirmed.
+async fn map_disagrees(sale: &Sale, histories: &[History]) -> anyhow::Result<Option<String>> {
+    let confirmed = histories.iter().flat_map(History::confirmed_seats).count();
+    let request = Request::get(format!("/api/events/{}/seats", sale.event));
+    let asked = Instant::now();
+    loop {
+        let map = call(&sale.pool, &request, 200).await?;
+        let sections = map["sections"].as_object().context("the map has no sections")?;
+        let strings = sections.values().filter_map(Value::as_str);
+        let sold = strings.flat_map(str::bytes).filter(|seat| *seat == b's').count();
+        if sold == confirmed {
+            return Ok(None);
+        }
+        if asked.elapsed() > MAP_LAG {
+            let what = format!("the map shows {sold} seats sold, people have {confirmed}");
+            return Ok(Some(what));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minted_names_are_new_for_every_event() {
+        assert_eq!(mint_prefix("evt_01JZ8A7Y5N3K2M"), "spike-8a7y5n3k2m");
+        assert_eq!(mint_prefix("short"), "spike-short");
+    }
+}
