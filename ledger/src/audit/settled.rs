@@ -96,6 +96,8 @@ pub(super) fn states_are_legal(record: &Record) -> Finding {
     let mut tickets: HashMap<&BookingId, Vec<&Ticket>> = HashMap::new();
     for ticket in &record.tickets {
         tickets.entry(&ticket.booking_id).or_default().push(ticket);
+        let known = record.purchases.contains_key(&ticket.booking_id);
+        tally.demand(known, || format!("{} is a ticket of no booking", ticket.id));
     }
     for (id, purchase) in record.resting() {
         tally.look();
