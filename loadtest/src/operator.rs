@@ -97,7 +97,7 @@ impl Tidegate {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--no-limits").envs(environment.iter().copied());
         // Logs would cost the server's time, which is what is measured.
-        command.env("RUST_LOG", "error");
+        command.env("TIDEGATE_LOG_LEVEL", "error");
         Server::start(command, "tidegate ready: ").await
     }
 

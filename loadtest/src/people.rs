@@ -4,6 +4,7 @@ mod mischief;
 mod person;
 mod plan;
 mod sale;
+mod seats;
 mod shop;
 
 pub(crate) use person::Person;

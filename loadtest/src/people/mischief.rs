@@ -1,7 +1,7 @@
 //! What people do that must not work: sharing, clicking twice, paying late.
 use super::line::{Pass, Place};
 use super::person::{Person, Step, read};
-use super::shop::Hold;
+use super::seats::Hold;
 use crate::history::{End, Rule};
 use crate::http::{Answer, Request};
 use crate::latency::Route;
