@@ -1,0 +1,250 @@
+//! The pure core of a queue: numbers, calls, rate and slots as functions of (state, input, now).
+//!
+//! What waits costs nothing here: a line keeps its counters, the calls of the last minutes, and
+//! those who were admitted. Time never runs backwards inside: an earlier `now` counts as the last.
+mod claims;
+mod pace;
+
+mod bucket;
+mod calls;
+mod numbers;
+mod slots;
+
+use crate::store::{
+    Ask, Grant, Loaded, NotYet, Place, Reserve, Reserved, Settlement, Snapshot, Taken,
+};
+use bucket::{Bucket, TOKEN, burst};
+use calls::{Called, Calls, Windows};
+use ledger::books::QueueStep;
+use ledger::{AccountId, AdmissionSource, QueueSettings, QueueState, Timestamp};
+use numbers::Numbers;
+use slots::Slots;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most given-up places that are remembered; beyond it they are no-shows like others.
+const LEFT_MAX: usize = 100_000;
+/// The most late comers for whom room is left.
+const KNOCKS_MAX: usize = 1_000;
+/// For how long: more than the longest pause between the polls of somebody near the head.
+const KNOCK_MILLIS: i64 = 5_000;
+
+/// One queue's fast copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    generation: u64,
+    settings: QueueSettings,
+    revision: u64,
+    numbers: Numbers,
+    /// The greatest step that was published.
+    now_serving: u64,
+    /// The greatest step that was proposed: published, being committed, or to be tried again.
+    proposed: u64,
+    /// Holders called by steps that are proposed and not published, and who have not claimed.
+    pending: u64,
+    calls: Calls,
+    slots: Slots,
+    /// Places that were given up.
+    left: BTreeSet<u64>,
+    /// Late comers who were refused of late, and until when room is left for them.
+    knocks: BTreeMap<u64, Timestamp>,
+    /// Lets claims through: rule 5.
+    rate: Bucket,
+    /// Lets calls through, so that those called can claim at the rate.
+    budget: Bucket,
+    /// Milliseconds in which claims could be granted.
+    granting_millis: i64,
+    now: Timestamp,
+}
+
+impl Line {
+    /// The copy that `Books` give after a loss. The bucket starts empty, but for a queue in which
+    /// nobody ever had a number.
+    pub(crate) fn load(loaded: &Loaded, now: Timestamp) -> Self {
+        let Loaded { queue, record, steps, admissions } = loaded;
+        let certain = record.admitted_max.max(record.now_serving).max(record.lease_start);
+        let rate = queue.settings.rate_per_minute;
+        let bucket =
+            if record.leased_to == 0 { Bucket::full(rate, now) } else { Bucket::empty(rate, now) };
+        let mut line = Self {
+            generation: record.generation,
+            settings: queue.settings,
+            revision: queue.revision,
+            numbers: Numbers::load(certain, record.leased_to),
+            now_serving: record.now_serving,
+            proposed: record.now_serving,
+            pending: 0,
+            calls: Calls::default(),
+            slots: Slots::default(),
+            left: BTreeSet::new(),
+            knocks: BTreeMap::new(),
+            rate: bucket.clone(),
+            budget: bucket,
+            granting_millis: steps.last().map_or(0, |step| step.granting_millis),
+            now,
+        };
+        for row in admissions {
+            line.slots.load(row, now);
+        }
+        line.load_steps(steps);
+        line.slots.sweep(now);
+        line
+    }
+
+    fn load_steps(&mut self, steps: &[QueueStep]) {
+        let Some((first, rest)) = steps.split_first() else { return };
+        // The first one is older than the windows, or the queue's very first.
+        let mut before = 0;
+        let mut kept = rest;
+        if first.granting_millis + self.kept_millis() <= self.granting_millis {
+            before = first.now_serving;
+            self.calls.forget_to(before);
+        } else {
+            kept = steps;
+        }
+        for step in kept {
+            let (called, answered) = self.called_in(before, step.now_serving);
+            self.calls.add(step.now_serving, step.granting_millis, called, answered);
+            before = step.now_serving;
+        }
+        let windows = Windows::from(&self.settings);
+        self.calls.rewindow(self.granting_millis, windows);
+        self.calls.advance(self.granting_millis, windows);
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How far back steps matter, in milliseconds of granting time.
+    fn kept_millis(&self) -> i64 {
+        steps_kept_millis(&self.settings)
+    }
+
+    pub(crate) fn settle(&mut self, number: u64, settlement: Settlement, now: Timestamp) {
+        self.advance(now);
+        match settlement {
+            Settlement::Committed => self.slots.committed(number),
+            Settlement::Failed => self.give_back(number),
+            Settlement::Ended => {
+                if self.slots.get(number).is_some_and(|slot| slot.committed) {
+                    self.slots.end(number);
+                }
+            }
+            Settlement::Left => self.leave(number),
+        }
+    }
+
+    pub(crate) fn configure(
+        &mut self,
+        settings: QueueSettings,
+        revision: u64,
+        now: Timestamp,
+    ) -> Timestamp {
+        self.advance(now);
+        if revision >= self.revision {
+            self.settings = settings;
+            self.revision = revision;
+            self.rate.set_rate(settings.rate_per_minute);
+            self.budget.set_rate(settings.rate_per_minute);
+            let windows = Windows::from(&settings);
+            self.calls.rewindow(self.granting_millis, windows);
+            self.calls.advance(self.granting_millis, windows);
+        }
+        self.now
+    }
+
+    pub(crate) fn look(
+        &mut self,
+        number: Option<u64>,
+        now: Timestamp,
+    ) -> (Snapshot, Option<Place>) {
+        self.advance(now);
+        let waits = self.now_serving < self.numbers.given();
+        let since_step = self.granting_millis - self.calls.last_at().unwrap_or(0);
+        let snapshot = Snapshot {
+            settings: self.settings,
+            revision: self.revision,
+            joined: self.numbers.given(),
+            now_serving: self.now_serving,
+            active: self.slots.active(),
+            left_waiting: self.left.range(self.now_serving + 1..).next().is_some(),
+            head_age_millis: if waits { since_step.max(0) } else { 0 },
+        };
+        (snapshot, number.map(|number| self.place(number)))
+    }
+
+    fn place(&self, number: u64) -> Place {
+        if let Some(slot) = self.slots.get(number) {
+            if !self.slots.is_live(number) {
+                return Place::Done;
+            }
+            let (account, committed) = (slot.account.clone(), slot.committed);
+            return Place::Admitted { account, at: slot.at, until: slot.until, committed };
+        }
+        if self.left.contains(&number) {
+            return Place::Done;
+        }
+        if number > self.now_serving {
+            return Place::Waiting;
+        }
+        let doubtful = self.numbers.doubtful_to(number).is_some();
+        let Windows { claim, back } = Windows::from(&self.settings);
+        let age = match self.calls.called(number) {
+            Called::At(at) => self.granting_millis - at,
+            Called::TooLongAgo if doubtful => return Place::Returning { left_millis: None },
+            Called::TooLongAgo => return Place::Missed,
+        };
+        if age < claim {
+            Place::Ready { left_millis: (claim - age).min(claim) }
+        } else if doubtful {
+            Place::Returning { left_millis: None }
+        } else if age < claim + back {
+            Place::Returning { left_millis: Some(claim + back - age) }
+        } else {
+            Place::Missed
+        }
+    }
+
+    /// Lets time pass: slots end in order, and the granting clock runs while claims could be
+    /// granted.
+    fn advance(&mut self, now: Timestamp) {
+        let now = now.max(self.now);
+        while let Some(end) = self.slots.next_end(now) {
+            self.run_to(end);
+            self.slots.sweep(end);
+        }
+        self.run_to(now);
+        self.slots.sweep(now);
+        if !self.knocks.is_empty() {
+            self.knocks.retain(|_, until| *until > now);
+        }
+    }
+
+    fn run_to(&mut self, now: Timestamp) {
+        let millis = now.millis_since(self.now).max(0);
+        if self.is_granting() {
+            self.granting_millis += millis;
+            self.calls.advance(self.granting_millis, Windows::from(&self.settings));
+        }
+        self.rate.advance(now);
+        self.budget.advance(now);
+        self.now = self.now.max(now);
+    }
+
+    fn is_granting(&self) -> bool {
+        self.settings.state == QueueState::Open
+            && self.settings.rate_per_minute > 0
+            && self.slots.active() < u64::from(self.settings.capacity)
+    }
+}
+
+/// How far back steps matter, in milliseconds of granting time.
+pub(crate) fn steps_kept_millis(settings: &QueueSettings) -> i64 {
+    let Windows { claim, back } = Windows::from(settings);
+    claim + back
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

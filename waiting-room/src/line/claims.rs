@@ -1,0 +1,180 @@
+//! Claims: who gets a slot now, and what becomes of it.
+use super::bucket::TOKEN;
+use super::{KNOCK_MILLIS, KNOCKS_MAX, LEFT_MAX, Line};
+use crate::store::{Ask, Grant, NotYet, Place, Taken};
+use ledger::{AccountId, AdmissionSource, QueueState, Timestamp};
+
+impl Line {
+    pub(crate) fn take(&mut self, ask: &Ask, now: Timestamp) -> Taken {
+        self.advance(now);
+        match ask.number {
+            Some(number) => self.claim(number, &ask.account),
+            None => self.walk_in(&ask.account),
+        }
+    }
+
+    pub(super) fn claim(&mut self, number: u64, account: &AccountId) -> Taken {
+        if let Some(slot) = self.slots.get(number) {
+            if slot.account != *account {
+                return Taken::TokenUsed;
+            }
+            if !self.slots.is_live(number) {
+                return Taken::Over;
+            }
+            return self.grant(number);
+        }
+        if let Some(live) = self.slots.of_account(account) {
+            return self.grant(live);
+        }
+        if self.settings.state == QueueState::Closed {
+            return Taken::Closed;
+        }
+        match self.place(number) {
+            Place::Waiting => return Taken::NotYet(self.why_waiting()),
+            Place::Missed | Place::Done => return Taken::Over,
+            Place::Admitted { .. } | Place::Ready { .. } | Place::Returning { .. } => {}
+        }
+        let certain = self.numbers.doubtful_to(number).is_none();
+        let kept = certain && matches!(self.place(number), Place::Ready { .. });
+        if let Some(why) = self.refusal().or_else(|| self.refusal_unkept(kept)) {
+            if !kept {
+                self.knock(number);
+            }
+            return Taken::NotYet(why);
+        }
+        self.rate.take(TOKEN);
+        if !kept {
+            // Nobody paid for this one when the line was called.
+            self.budget.drain(TOKEN);
+        }
+        if certain {
+            self.calls.answer(number, true);
+        }
+        self.knocks.remove(&number);
+        self.give(number, account, AdmissionSource::Line)
+    }
+
+    pub(super) fn walk_in(&mut self, account: &AccountId) -> Taken {
+        if let Some(live) = self.slots.of_account(account) {
+            return self.grant(live);
+        }
+        if self.settings.state == QueueState::Closed {
+            return Taken::Closed;
+        }
+        if !self.nobody_waits() {
+            return Taken::NotYet(NotYet::Waiting);
+        }
+        if let Some(why) = self.refusal() {
+            return Taken::NotYet(why);
+        }
+        if self.callable() == 0 {
+            return Taken::NotYet(NotYet::Waiting);
+        }
+        let (number, given) = self.numbers.give(1);
+        if given == 0 {
+            return Taken::NoNumbers;
+        }
+        self.rate.take(TOKEN);
+        self.budget.drain(TOKEN);
+        self.proposed = number;
+        self.give(number, account, AdmissionSource::StraightThrough)
+    }
+
+    pub(super) fn give(
+        &mut self,
+        number: u64,
+        account: &AccountId,
+        source: AdmissionSource,
+    ) -> Taken {
+        let until = self.now.plus_seconds(self.settings.session_seconds).plus_millis(999);
+        // Whole seconds, so that the slot ends exactly with the pass's `exp`.
+        let until = Timestamp::from_millis(until.seconds() * 1_000);
+        self.slots.give(number, account, (self.now, until), source);
+        self.grant(number)
+    }
+
+    /// The live slot of `number`, to be committed unless it is.
+    pub(super) fn grant(&mut self, number: u64) -> Taken {
+        let Some(slot) = self.slots.get(number).cloned() else { return Taken::Over };
+        if !slot.committed {
+            self.slots.begin_commit(number);
+        }
+        let step = (number > self.now_serving).then(|| self.step_at(number));
+        Taken::Granted(Grant {
+            number,
+            account: slot.account,
+            at: slot.at,
+            until: slot.until,
+            source: slot.source,
+            committed: slot.committed,
+            step,
+        })
+    }
+
+    pub(super) fn give_back(&mut self, number: u64) {
+        let Some(source) = self.slots.get(number).map(|slot| slot.source) else { return };
+        if !self.slots.failed(number) {
+            return;
+        }
+        self.rate.give_back(TOKEN);
+        match source {
+            AdmissionSource::Line => {
+                if self.numbers.doubtful_to(number).is_none() {
+                    self.calls.answer(number, false);
+                }
+            }
+            // Whoever went straight through has no token: the number has no holder any more.
+            AdmissionSource::StraightThrough => {
+                self.budget.give_back(TOKEN);
+                self.left.insert(number);
+            }
+        }
+    }
+
+    pub(super) fn leave(&mut self, number: u64) {
+        let gone = self.slots.get(number).is_some()
+            || number > self.numbers.given()
+            || self.left.len() >= LEFT_MAX
+            || !self.left.insert(number);
+        if gone || self.numbers.doubtful_to(number).is_some() {
+            return;
+        }
+        if number <= self.now_serving {
+            self.calls.answer(number, true);
+        } else if number <= self.proposed {
+            self.pending = self.pending.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn why_waiting(&self) -> NotYet {
+        match self.settings.state {
+            QueueState::PreQueue | QueueState::Paused => NotYet::Paused,
+            QueueState::Open | QueueState::Closed => NotYet::Waiting,
+        }
+    }
+
+    /// Why nobody at all could be granted a slot now.
+    pub(super) fn refusal(&self) -> Option<NotYet> {
+        if self.settings.state != QueueState::Open {
+            Some(NotYet::Paused)
+        } else if self.slots.active() >= u64::from(self.settings.capacity) {
+            Some(NotYet::Full)
+        } else if self.rate.units() < TOKEN {
+            Some(NotYet::Rate)
+        } else {
+            None
+        }
+    }
+
+    /// Those for whom no room is kept any more take what is left beside those for whom it is.
+    pub(super) fn refusal_unkept(&self, kept: bool) -> Option<NotYet> {
+        (!kept && self.free_for_calls() == 0).then_some(NotYet::Full)
+    }
+
+    /// Somebody late was refused: the next room is theirs, who were in line before the others.
+    pub(super) fn knock(&mut self, number: u64) {
+        if self.knocks.len() < KNOCKS_MAX || self.knocks.contains_key(&number) {
+            self.knocks.insert(number, self.now.plus_millis(KNOCK_MILLIS));
+        }
+    }
+}

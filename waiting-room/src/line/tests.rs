@@ -1,0 +1,449 @@
+//! The line by example: every answer in its order of precedence, and what a loss leaves.
+use super::*;
+use ledger::books::QueueRecord;
+use ledger::{Admission, Queue, QueueId, SlotRef};
+
+const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn account(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+fn settings() -> QueueSettings {
+    QueueSettings {
+        state: QueueState::Open,
+        rate_per_minute: 600,
+        capacity: 100,
+        claim_window_seconds: 10,
+        return_seconds: 20,
+        session_seconds: 60,
+    }
+}
+
+fn loaded(settings: QueueSettings) -> Loaded {
+    let id = QueueId::parse("q").unwrap();
+    Loaded {
+        queue: Queue { id, settings, opens_at: T0, revision: 1 },
+        record: QueueRecord {
+            generation: 1,
+            leased_to: 0,
+            lease_start: 0,
+            now_serving: 0,
+            admitted_max: 0,
+        },
+        steps: vec![],
+        admissions: vec![],
+    }
+}
+
+/// A line at second `t`, with the moves of a test.
+struct Sim {
+    line: Line,
+    now: Timestamp,
+}
+
+impl Sim {
+    fn new(settings: QueueSettings) -> Self {
+        Self::of(&loaded(settings))
+    }
+
+    fn of(loaded: &Loaded) -> Self {
+        Self { line: Line::load(loaded, T0), now: T0 }
+    }
+
+    fn wait(&mut self, millis: i64) {
+        self.now = self.now.plus_millis(millis);
+    }
+
+    fn join(&mut self, count: u64, straight: bool) -> Reserved {
+        let given = self.line.numbers.given();
+        let lease = Some((given + 1, given + count));
+        self.line.reserve(Reserve { count, lease, straight }, self.now)
+    }
+
+    fn step(&mut self) -> u64 {
+        if let Some(step) = self.line.propose(self.now) {
+            self.line.publish(step, self.now);
+        }
+        self.line.now_serving
+    }
+
+    fn claim(&mut self, number: u64, name: &str) -> Taken {
+        let ask = Ask { account: account(name), number: Some(number) };
+        let taken = self.line.take(&ask, self.now);
+        if let Taken::Granted(grant) = &taken
+            && !grant.committed
+        {
+            self.line.settle(grant.number, Settlement::Committed, self.now);
+        }
+        taken
+    }
+
+    fn walk_in(&mut self, name: &str) -> Taken {
+        self.line.take(&Ask { account: account(name), number: None }, self.now)
+    }
+
+    fn set(&mut self, change: impl FnOnce(&mut QueueSettings)) {
+        let mut settings = self.line.settings;
+        change(&mut settings);
+        self.line.configure(settings, self.line.revision + 1, self.now);
+    }
+
+    fn place(&mut self, number: u64) -> Place {
+        self.line.look(Some(number), self.now).1.unwrap()
+    }
+}
+
+fn granted(taken: &Taken) -> u64 {
+    match taken {
+        Taken::Granted(grant) => grant.number,
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+/// Sixteen in line, eight called, number 1 admitted as `a`, number 2 over.
+fn busy() -> Sim {
+    let mut sim = Sim::new(settings());
+    sim.join(16, false);
+    sim.line.budget.drain(2 * TOKEN);
+    assert_eq!(sim.step(), 8);
+    granted(&sim.claim(1, "a"));
+    granted(&sim.claim(2, "b"));
+    sim.line.settle(2, Settlement::Ended, sim.now);
+    sim
+}
+
+#[test]
+fn claims_are_refused_in_this_order() {
+    type Twist = fn(&mut Sim);
+    let table: [(&str, Twist, u64, &str, Taken); 16] = [
+        ("another's slot", |s| s.set(|q| q.state = QueueState::Closed), 1, "z", Taken::TokenUsed),
+        ("another's past slot", |_| (), 2, "z", Taken::TokenUsed),
+        ("one's own past slot", |s| s.set(|q| q.state = QueueState::Closed), 2, "b", Taken::Over),
+        (
+            "closed before missed",
+            |s| {
+                s.wait(60_000);
+                s.set(|q| q.state = QueueState::Closed);
+            },
+            3,
+            "c",
+            Taken::Closed,
+        ),
+        (
+            "closed before waiting",
+            |s| s.set(|q| q.state = QueueState::Closed),
+            9,
+            "c",
+            Taken::Closed,
+        ),
+        ("given up", |s| s.line.settle(3, Settlement::Left, s.now), 3, "c", Taken::Over),
+        ("not called", |_| (), 9, "c", Taken::NotYet(NotYet::Waiting)),
+        ("never given", |_| (), 1_000, "c", Taken::NotYet(NotYet::Waiting)),
+        (
+            "not called, paused",
+            |s| s.set(|q| q.state = QueueState::Paused),
+            9,
+            "c",
+            Taken::NotYet(NotYet::Paused),
+        ),
+        ("missed", |s| s.wait(31_000), 3, "c", Taken::Over),
+        (
+            "missed, paused",
+            |s| {
+                s.wait(31_000);
+                s.set(|q| q.state = QueueState::Paused);
+            },
+            3,
+            "c",
+            Taken::Over,
+        ),
+        (
+            "paused",
+            |s| s.set(|q| q.state = QueueState::Paused),
+            3,
+            "c",
+            Taken::NotYet(NotYet::Paused),
+        ),
+        (
+            "not open yet",
+            |s| s.set(|q| q.state = QueueState::PreQueue),
+            3,
+            "c",
+            Taken::NotYet(NotYet::Paused),
+        ),
+        (
+            "full before rate",
+            |s| {
+                s.set(|q| {
+                    q.capacity = 1;
+                    q.rate_per_minute = 0;
+                })
+            },
+            3,
+            "c",
+            Taken::NotYet(NotYet::Full),
+        ),
+        ("rate", |s| s.line.rate.drain(u64::MAX), 3, "c", Taken::NotYet(NotYet::Rate)),
+        (
+            "late, and room is kept",
+            |s| {
+                s.wait(11_000);
+                s.step();
+                s.set(|q| q.capacity = 8);
+            },
+            3,
+            "c",
+            Taken::NotYet(NotYet::Full),
+        ),
+    ];
+    for (what, twist, number, name, expected) in table {
+        let mut sim = busy();
+        twist(&mut sim);
+        assert_eq!(sim.claim(number, name), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_claim_repeats_and_an_account_has_one_slot() {
+    let mut sim = busy();
+    let first = sim.claim(1, "a");
+    sim.wait(1_500);
+    assert_eq!(sim.claim(1, "a"), first, "the same slot while it lives");
+    assert_eq!(sim.claim(3, "a"), first, "another number of the same account");
+    assert_eq!(sim.walk_in("a"), first);
+    sim.set(|q| q.state = QueueState::Closed);
+    assert_eq!(sim.claim(1, "a"), first, "those admitted go on");
+    let Taken::Granted(grant) = first else { panic!("granted") };
+    assert_eq!(grant.until.millis() % 1_000, 0);
+    sim.set(|q| q.state = QueueState::Open);
+    sim.now = grant.until;
+    assert_eq!(sim.claim(1, "a"), Taken::Over);
+}
+
+#[test]
+fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
+    let mut sim = busy();
+    let ask = Ask { account: account("c"), number: Some(3) };
+    let before = (sim.line.slots.active(), sim.line.rate.units());
+    sim.line.take(&ask, sim.now);
+    sim.line.take(&ask, sim.now);
+    sim.line.settle(3, Settlement::Ended, sim.now);
+    assert_eq!(sim.line.slots.active(), before.0 + 1, "nothing ends before it is committed");
+    sim.line.settle(3, Settlement::Failed, sim.now);
+    assert_eq!(sim.line.slots.active(), before.0 + 1);
+    sim.line.settle(3, Settlement::Failed, sim.now);
+    assert_eq!((sim.line.slots.active(), sim.line.rate.units()), before);
+    assert!(matches!(sim.place(3), Place::Ready { .. }));
+
+    sim.line.take(&ask, sim.now);
+    sim.line.take(&ask, sim.now);
+    sim.line.settle(3, Settlement::Committed, sim.now);
+    sim.line.settle(3, Settlement::Failed, sim.now);
+    assert!(matches!(sim.place(3), Place::Admitted { committed: true, .. }));
+}
+
+#[test]
+fn windows_run_on_the_time_in_which_claims_could_be_granted() {
+    let mut sim = busy();
+    sim.wait(9_000);
+    assert_eq!(sim.place(3), Place::Ready { left_millis: 1_000 });
+    sim.set(|q| q.state = QueueState::Paused);
+    sim.wait(1_000_000);
+    assert_eq!(sim.place(3), Place::Ready { left_millis: 1_000 });
+    sim.set(|q| q.state = QueueState::Open);
+    sim.wait(999);
+    assert_eq!(sim.place(3), Place::Ready { left_millis: 1 });
+    sim.wait(1);
+    assert_eq!(sim.place(3), Place::Returning { left_millis: Some(20_000) });
+    sim.wait(20_000);
+    assert_eq!(sim.place(3), Place::Missed);
+    assert_eq!(sim.place(2), Place::Done);
+}
+
+#[test]
+fn the_clock_stands_while_the_shop_is_full_and_runs_again_when_a_slot_ends() {
+    let mut sim = Sim::new(QueueSettings { capacity: 2, ..settings() });
+    sim.join(3, false);
+    assert_eq!(sim.step(), 2);
+    granted(&sim.claim(1, "a"));
+    sim.wait(4_000);
+    let second = sim.claim(2, "b");
+    sim.wait(1_000_000);
+    let Taken::Granted(second) = second else { panic!("granted") };
+    // `a` ended at 60 s; from then on there was room.
+    sim.line.look(None, sim.now);
+    let room_since = T0.plus_seconds(60);
+    assert_eq!(sim.line.granting_millis, 4_000 + sim.now.millis_since(room_since));
+    assert!(second.until > room_since);
+}
+
+#[test]
+fn the_pacer_calls_as_many_as_rate_room_and_no_shows_allow() {
+    let mut sim = Sim::new(QueueSettings { capacity: 12, ..settings() });
+    sim.join(1_000, false);
+    assert_eq!(sim.step(), 10, "a burst is one second of the rate");
+    assert_eq!(sim.step(), 10);
+    sim.wait(100);
+    assert_eq!(sim.step(), 11);
+    sim.wait(1_000);
+    assert_eq!(sim.step(), 12, "room is kept for all who were called");
+    sim.wait(5_000);
+    assert_eq!(sim.step(), 12);
+    granted(&sim.claim(1, "a"));
+    sim.line.settle(1, Settlement::Ended, sim.now);
+    assert_eq!(sim.step(), 13, "a slot that ends is used at once");
+    sim.line.settle(5, Settlement::Left, sim.now);
+    assert_eq!(sim.step(), 14, "so is room that was given up");
+    sim.wait(10_000);
+    assert!(sim.step() > 14 + 12);
+    // Of fourteen called in the closed windows two answered, of twenty assumed all.
+    assert_eq!(sim.line.calls.showing_permille(), 22_000 / 34);
+}
+
+#[test]
+fn nobody_is_called_unless_the_queue_is_open() {
+    for state in [QueueState::PreQueue, QueueState::Paused, QueueState::Closed] {
+        let mut sim = Sim::new(QueueSettings { state, ..settings() });
+        assert_eq!(sim.join(5, true).step, None);
+        sim.wait(60_000);
+        assert_eq!(sim.step(), 0, "{state:?}");
+        sim.set(|q| q.state = QueueState::Open);
+        assert_eq!(sim.step(), 5);
+    }
+    let mut sim = Sim::new(QueueSettings { rate_per_minute: 0, ..settings() });
+    sim.join(5, true);
+    assert_eq!(sim.step(), 0);
+}
+
+#[test]
+fn joins_go_straight_through_while_there_is_room_and_nobody_waits() {
+    let mut sim = Sim::new(QueueSettings { capacity: 6, ..settings() });
+    let first = sim.join(4, true);
+    assert_eq!(first.step.map(|s| s.now_serving), Some(4));
+    let second = sim.join(4, true);
+    assert_eq!(second.step.map(|s| s.now_serving), Some(6), "even before the first is published");
+    assert_eq!(sim.join(1, true).step, None, "others wait");
+    sim.line.publish(second.step.unwrap(), sim.now);
+    sim.line.publish(first.step.unwrap(), sim.now);
+    assert_eq!(sim.line.now_serving, 6, "never back");
+    assert!(matches!(sim.place(6), Place::Ready { .. }));
+}
+
+#[test]
+fn a_walk_in_takes_number_step_and_slot_at_once() {
+    let mut sim = Sim::new(QueueSettings { capacity: 2, ..settings() });
+    assert_eq!(sim.walk_in("a"), Taken::NoNumbers);
+    sim.line.reserve(Reserve { count: 0, lease: Some((1, 10)), straight: false }, sim.now);
+    let Taken::Granted(first) = sim.walk_in("a") else { panic!("granted") };
+    assert_eq!((first.number, first.step.unwrap().now_serving), (1, 1));
+    assert_eq!(first.source, AdmissionSource::StraightThrough);
+    assert_eq!(granted(&sim.walk_in("a")), 1, "a replay");
+    assert_eq!(granted(&sim.walk_in("b")), 2, "walk-ins do not wait for each other's steps");
+    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Full));
+    sim.line.settle(2, Settlement::Failed, sim.now);
+    assert_eq!(sim.place(2), Place::Done, "its number has no holder any more");
+    sim.set(|q| q.state = QueueState::Paused);
+    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Paused));
+    sim.set(|q| q.state = QueueState::Open);
+    sim.line.reserve(Reserve { count: 1, lease: None, straight: false }, sim.now);
+    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Waiting));
+    sim.set(|q| q.state = QueueState::Closed);
+    assert_eq!(sim.walk_in("c"), Taken::Closed);
+}
+
+#[test]
+fn a_walk_in_takes_no_room_that_is_kept() {
+    let mut sim = Sim::new(QueueSettings { capacity: 1, ..settings() });
+    assert!(sim.join(1, true).step.is_some());
+    sim.step();
+    sim.line.reserve(Reserve { count: 0, lease: Some((2, 9)), straight: false }, sim.now);
+    assert_eq!(sim.walk_in("a"), Taken::NotYet(NotYet::Waiting));
+    sim.wait(10_000);
+    assert_eq!(granted(&sim.walk_in("a")), 2, "the window passed");
+}
+
+#[test]
+fn the_next_room_is_for_who_came_late_and_asked() {
+    let mut sim = Sim::new(QueueSettings { capacity: 1, ..settings() });
+    sim.join(5, false);
+    assert_eq!(sim.step(), 1);
+    sim.wait(10_000);
+    assert_eq!(sim.step(), 2);
+    assert_eq!(sim.claim(1, "late"), Taken::NotYet(NotYet::Full));
+    granted(&sim.claim(2, "b"));
+    sim.line.settle(2, Settlement::Ended, sim.now);
+    assert_eq!(sim.step(), 2, "room is left for number 1");
+    assert_eq!(granted(&sim.claim(1, "late")), 1);
+}
+
+#[test]
+fn after_a_loss_doubtful_numbers_are_passed_at_once_and_never_missed() {
+    let mut books = loaded(QueueSettings { capacity: 3, ..settings() });
+    books.record = QueueRecord {
+        generation: 2,
+        leased_to: 50,
+        lease_start: 11,
+        now_serving: 8,
+        admitted_max: 7,
+    };
+    let step = QueueStep { now_serving: 8, at: T0, granting_millis: 5_000 };
+    books.steps = vec![step];
+    let slot = |number| SlotRef { queue: books.queue.id.clone(), number };
+    let row = |number, name, ended_at| Admission {
+        slot: slot(number),
+        account: account(name),
+        at: T0.plus_millis(-1_000),
+        until: T0.plus_seconds(59),
+        ended_at,
+        source: AdmissionSource::Line,
+    };
+    books.admissions = vec![row(6, "gone", Some(T0)), row(7, "here", None)];
+    let mut sim = Sim::of(&books);
+    assert_eq!((sim.line.slots.active(), sim.line.rate.units()), (1, 0));
+    assert_eq!(granted(&sim.claim(7, "here")), 7, "live slots come back");
+    assert_eq!(sim.claim(6, "gone"), Taken::Over);
+    assert_eq!(sim.join(4, false).first, 51, "no number is given twice");
+    assert!(matches!(sim.place(8), Place::Ready { .. }));
+
+    sim.set(|q| q.capacity = 20);
+    sim.wait(1_000);
+    // Numbers 9 to 11 surely exist; those up to 50 are passed in the same step, then 51 to 54.
+    assert_eq!(sim.step(), 54);
+    assert_eq!(sim.line.calls.outstanding(), 8 - 2 + 3 + 4);
+    assert!(matches!(sim.place(30), Place::Ready { .. }));
+    sim.wait(11_000);
+    assert_eq!(sim.place(30), Place::Returning { left_millis: None });
+    sim.wait(1_000_000);
+    assert_eq!(sim.place(11), Place::Missed);
+    assert_eq!(sim.place(30), Place::Returning { left_millis: None });
+    assert_eq!(granted(&sim.claim(30, "late")), 30);
+}
+
+#[test]
+fn settings_apply_in_the_order_of_their_revisions() {
+    let mut sim = Sim::new(settings());
+    let newer = QueueSettings { capacity: 7, ..settings() };
+    sim.line.configure(newer, 5, sim.now);
+    sim.line.configure(settings(), 4, sim.now);
+    let (snapshot, _) = sim.line.look(None, sim.now);
+    assert_eq!((snapshot.settings, snapshot.revision), (newer, 5));
+}
+
+#[test]
+fn what_is_kept_is_bounded_by_windows_not_by_the_crowd() {
+    let mut sim = Sim::new(QueueSettings { rate_per_minute: 600_000, capacity: 5, ..settings() });
+    sim.join(1_000_000, false);
+    for _ in 0..2_000 {
+        sim.wait(50);
+        sim.step();
+        for number in 0..20 {
+            let number = sim.line.now_serving.saturating_sub(number);
+            sim.line.settle(number, Settlement::Left, sim.now);
+        }
+    }
+    let kept = std::mem::size_of_val(&sim.line);
+    assert!(kept < 1_000, "{kept}");
+    assert!(sim.line.calls.len() <= 301, "{}", sim.line.calls.len());
+    assert!(sim.line.left.len() < 50_000, "{}", sim.line.left.len());
+}

@@ -1,0 +1,205 @@
+//! The fast copy of a queue: each method is one atomic script on the keys of one queue.
+//!
+//! A copy can be lost at any moment. Every method names the generation it believes in and gets
+//! [`Kept::Lost`] when the copy is not of that generation, with nothing changed.
+mod local;
+
+pub use local::LocalQueueStore;
+
+use async_trait::async_trait;
+use ledger::books::{QueueRecord, QueueStep};
+use ledger::{
+    AccountId, Admission, AdmissionSource, Queue, QueueId, QueueSettings, StoreError, Timestamp,
+};
+
+/// Which copy of which queue a call is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    pub queue: &'a QueueId,
+    pub generation: u64,
+    /// The caller's clock; a store with a clock of its own uses that.
+    pub now: Timestamp,
+}
+
+/// The answer of a copy that may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept<T> {
+    Is(T),
+    /// The copy is not of this generation; nothing was changed.
+    Lost,
+}
+
+/// A queue as `Books` know it, made ready to be a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    pub queue: Queue,
+    pub record: QueueRecord,
+    /// Oldest first, as far back as places can still be claimed.
+    pub steps: Vec<QueueStep>,
+    pub admissions: Vec<Admission>,
+}
+
+/// Joins that ask for numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserve {
+    pub count: u64,
+    /// Numbers just leased in `Books`: `first..=last`.
+    pub lease: Option<(u64, u64)>,
+    /// Whether those for whom there is room may be called at once.
+    pub straight: bool,
+}
+
+/// Numbers given: `first..first + count`, fewer than asked for when the leased ones ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    pub first: u64,
+    pub count: u64,
+    /// Leased numbers that are left.
+    pub left: u64,
+    pub now_serving: u64,
+    /// A step that calls some of them, to be committed and then published.
+    pub step: Option<QueueStep>,
+}
+
+/// Somebody asks for a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub account: AccountId,
+    /// The place in line; `None` is somebody who has none and goes straight through.
+    pub number: Option<u64>,
+}
+
+/// A slot that was given and whose admission is to be committed, or already is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub number: u64,
+    pub account: AccountId,
+    /// The store's clock when it was given.
+    pub at: Timestamp,
+    pub until: Timestamp,
+    pub source: AdmissionSource,
+    pub committed: bool,
+    /// The step that calls this number, when it is not published yet.
+    pub step: Option<QueueStep>,
+}
+
+/// The answer to [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// A new slot, or the account's live one.
+    Granted(Grant),
+    NotYet(NotYet),
+    /// The place was claimed by another account.
+    TokenUsed,
+    /// The place was missed or left, or its session is over.
+    Over,
+    Closed,
+    /// No leased number is left for somebody who goes straight through.
+    NoNumbers,
+}
+
+/// Why no slot was given for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotYet {
+    /// Not called, or for a walk-in: others wait.
+    Waiting,
+    /// Paused, or not open yet.
+    Paused,
+    Full,
+    Rate,
+}
+
+/// What became of a slot or a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its admission is in `Books`.
+    Committed,
+    /// Its admission surely is not.
+    Failed,
+    /// `Books` say it ended.
+    Ended,
+    /// Its holder gave up a place that was never admitted.
+    Left,
+}
+
+/// Where one number stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Waiting,
+    /// Called; room is kept for so many milliseconds of granting time.
+    Ready {
+        left_millis: i64,
+    },
+    /// May claim when there is room; `None` for a number that never is missed.
+    Returning {
+        left_millis: Option<i64>,
+    },
+    Missed,
+    Admitted {
+        account: AccountId,
+        at: Timestamp,
+        until: Timestamp,
+        committed: bool,
+    },
+    /// Admitted once and over, or given up.
+    Done,
+}
+
+/// The queue as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    pub settings: QueueSettings,
+    pub revision: u64,
+    /// The greatest number given.
+    pub joined: u64,
+    pub now_serving: u64,
+    /// Slots in use.
+    pub active: u64,
+    /// Whether places were given up before they were called.
+    pub left_waiting: bool,
+    /// Granting time since the last step, while somebody waits.
+    pub head_age_millis: i64,
+}
+
+/// A queue's fast copy.
+#[async_trait]
+pub trait QueueStore: Send + Sync {
+    /// Gives numbers to joins, in order of arrival.
+    async fn reserve(&self, mark: Mark<'_>, ask: Reserve) -> Result<Kept<Reserved>, StoreError>;
+
+    /// Proposes the next step, as far as rate and room allow; `None` when nobody is to be called.
+    /// The caller commits it, then publishes it.
+    async fn propose(&self, mark: Mark<'_>) -> Result<Kept<Option<QueueStep>>, StoreError>;
+
+    /// Calls everyone up to the step; never back.
+    async fn publish(&self, mark: Mark<'_>, step: QueueStep) -> Result<Kept<()>, StoreError>;
+
+    /// Takes a rate token and a slot, or says why not. A replay gets the same slot.
+    async fn take(&self, mark: Mark<'_>, ask: Ask) -> Result<Kept<Taken>, StoreError>;
+
+    /// Tells what became of a slot or a place.
+    async fn settle(
+        &self,
+        mark: Mark<'_>,
+        number: u64,
+        settlement: Settlement,
+    ) -> Result<Kept<()>, StoreError>;
+
+    /// The queue as a whole, and where `number` stands.
+    async fn look(
+        &self,
+        mark: Mark<'_>,
+        number: Option<u64>,
+    ) -> Result<Kept<(Snapshot, Option<Place>)>, StoreError>;
+
+    /// Applies settings unless the copy has newer ones. Answers when, by the store's clock.
+    async fn configure(
+        &self,
+        mark: Mark<'_>,
+        settings: QueueSettings,
+        revision: u64,
+    ) -> Result<Kept<Timestamp>, StoreError>;
+
+    /// Makes `loaded` the copy of its generation, unless there is one as new already.
+    async fn swap_in(&self, loaded: Loaded, now: Timestamp) -> Result<(), StoreError>;
+}
