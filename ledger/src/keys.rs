@@ -76,8 +76,7 @@ pub struct Keyring(Arc<RwLock<Arc<KeySet>>>);
 
 impl KeySet {
     pub fn new(records: &[KeyRecord]) -> Result<Self, KeysError> {
-        let keys = records.iter().map(file::ready).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { keys })
+        file::all_ready(records).map(|keys| Self { keys })
     }
 
     /// The newest key that may sign at `now`.
@@ -160,6 +159,10 @@ impl Keyring {
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
         let kid = header.kid.as_deref().ok_or(InvalidToken)?;
         if header.typ.as_deref() != Some(typ) || header.alg != purpose.algorithm() {
+            return Err(InvalidToken);
+        }
+        // A header that insists on being understood asks for what nobody here signs (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
             return Err(InvalidToken);
         }
         let keys = self.current();

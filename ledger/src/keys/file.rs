@@ -7,13 +7,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// HMAC-SHA256 keys shorter than the hash are weak (RFC 2104, section 3).
 const SECRET_BYTES: usize = 32;
+
+/// The rights of those who are neither the owner nor of the file's group.
+const OTHERS: u32 = 0o007;
 
 /// One key as the file keeps it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -39,8 +43,11 @@ pub enum KeysError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("writing the keys file {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("the keys file {path} is not what `tidegate keys make` writes")]
-    Malformed { path: PathBuf, source: serde_json::Error },
+    /// Where only: the words of a parser may quote a key.
+    #[error("the keys file {path} is not what `tidegate keys make` writes (line {line})")]
+    Malformed { path: PathBuf, line: usize },
+    #[error("the keys file {path} is open to everybody (mode {mode:o}); chmod 600 it")]
+    Exposed { path: PathBuf, mode: u32 },
     #[error("key {kid} is weak or damaged: {detail}")]
     Unsound { kid: String, detail: &'static str },
     #[error("there is no key for {0:?}")]
@@ -76,19 +83,25 @@ pub fn rotate(
     Ok(records)
 }
 
-/// Reads and checks a keys file.
+/// Reads and checks a keys file. Whoever may read it can admit anybody, so one that is open to
+/// everybody is refused; a group may be let in, as mounted secrets need.
 pub fn load(path: &Path) -> Result<Vec<KeyRecord>, KeysError> {
     let read = |source| KeysError::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let mode = file.metadata().map_err(read)?.permissions().mode() & 0o777;
+    if mode & OTHERS != 0 {
+        return Err(KeysError::Exposed { path: path.into(), mode });
+    }
     let mut text = String::new();
-    File::open(path).map_err(read)?.read_to_string(&mut text).map_err(read)?;
+    file.read_to_string(&mut text).map_err(read)?;
     let file: KeysFile = serde_json::from_str(&text)
-        .map_err(|source| KeysError::Malformed { path: path.into(), source })?;
+        .map_err(|error| KeysError::Malformed { path: path.into(), line: error.line() })?;
     for purpose in Purpose::ALL {
         if !file.keys.iter().any(|record| record.purpose == purpose) {
             return Err(KeysError::Missing(purpose));
         }
     }
-    file.keys.iter().try_for_each(|record| ready(record).map(drop))?;
+    all_ready(&file.keys)?;
     Ok(file.keys)
 }
 
@@ -98,20 +111,30 @@ pub fn save(path: &Path, records: &[KeyRecord], replace: bool) -> Result<(), Key
     let write = |source| KeysError::Write { path: path.into(), source };
     let file = KeysFile { keys: records.to_vec() };
     let text = serde_json::to_string_pretty(&file).map_err(|e| write(e.into()))?;
-    let target = if replace { path.with_extension("new") } else { path.to_owned() };
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    if replace {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let mut out = options.open(&target).map_err(write)?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(write)?;
-    if replace {
-        std::fs::rename(&target, path).map_err(write)?;
+    write_whole(path, text.as_bytes(), replace).map_err(write)
+}
+
+/// A file of its own, durable, then in place in one step: a crash leaves the old file or the new.
+fn write_whole(path: &Path, bytes: &[u8], replace: bool) -> std::io::Result<()> {
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    // What a crash left behind may have other rights than we give.
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
     }
-    Ok(())
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    if replace {
+        std::fs::rename(&fresh, path)?;
+    } else {
+        // A link is refused where something is, a rename is not.
+        let linked = std::fs::hard_link(&fresh, path);
+        std::fs::remove_file(&fresh)?;
+        linked?;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn fresh(purpose: Purpose, now: Timestamp) -> Result<KeyRecord, KeysError> {
@@ -133,8 +156,19 @@ fn random<const N: usize>() -> Result<[u8; N], KeysError> {
     Ok(bytes)
 }
 
-/// Decodes and checks a record.
-pub(super) fn ready(record: &KeyRecord) -> Result<Key, KeysError> {
+/// Decodes and checks every record; a kid names one key.
+pub(super) fn all_ready(records: &[KeyRecord]) -> Result<Vec<Key>, KeysError> {
+    let mut kids = HashSet::new();
+    for KeyRecord { kid, .. } in records {
+        if !kids.insert(kid) {
+            let detail = "its kid is another key's";
+            return Err(KeysError::Unsound { kid: kid.clone(), detail });
+        }
+    }
+    records.iter().map(ready).collect()
+}
+
+fn ready(record: &KeyRecord) -> Result<Key, KeysError> {
     let unsound = |detail| KeysError::Unsound { kid: record.kid.clone(), detail };
     if !crate::ids::is_id(&record.kid) {
         return Err(unsound("the kid is not 1 to 64 of the characters of an id"));

@@ -70,13 +70,50 @@ fn files_are_for_their_owner_and_are_checked_when_read() {
 
     save(&path, &records[..3], true).unwrap();
     assert!(matches!(load(&path), Err(KeysError::Missing(_))));
-    std::fs::write(&path, "{}").unwrap();
-    assert!(matches!(load(&path), Err(KeysError::Malformed { .. })));
+    std::fs::write(&path, "{\n\"keys\": \"a secret\"}").unwrap();
+    let malformed = load(&path).err().unwrap();
+    assert!(matches!(malformed, KeysError::Malformed { line: 2, .. }));
+    assert!(!format!("{malformed:?}").contains("a secret"));
     let weak = json!({"keys": [
         {"kid": "a", "purpose": "login", "added_at": 0, "secret": "c2hvcnQ"},
     ]});
     let weak: Vec<KeyRecord> = serde_json::from_value(weak["keys"].clone()).unwrap();
     assert!(matches!(KeySet::new(&weak), Err(KeysError::Unsound { .. })));
+}
+
+#[test]
+fn a_file_that_everybody_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    save(&path, &make(NOW).unwrap(), false).unwrap();
+    for (mode, refused) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let exposed = matches!(load(&path), Err(KeysError::Exposed { .. }));
+        assert_eq!(exposed, refused, "{mode:o}");
+    }
+    // Replacing the file takes its rights back, and leaves nothing else behind.
+    save(&path, &make(NOW).unwrap(), true).unwrap();
+    assert_eq!(load(&path).unwrap().len(), 4);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_kid_names_one_key() {
+    let mut records = make(NOW).unwrap();
+    records[1].kid = records[0].kid.clone();
+    assert!(matches!(KeySet::new(&records), Err(KeysError::Unsound { .. })));
+}
+
+#[test]
+fn tokens_that_insist_on_more_are_refused() {
+    let ring = Keyring::ephemeral(NOW);
+    for crit in [None, Some(vec!["exp".to_owned()])] {
+        let mut header = Header::new(Algorithm::EdDSA);
+        (header.typ, header.crit) = (Some("t".into()), crit.clone());
+        let token = ring.sign_jwt(Purpose::Pass, header, &json!({}), NOW).unwrap();
+        assert_eq!(accepts(&ring, Purpose::Pass, "t", &token), crit.is_none());
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn check(name: &str, finding: &Finding, holds: bool) {
 
 #[test]
 fn numbers_are_leased_and_admitted_once() {
-    let spoil: [(&str, fn(&mut QueueHistory), bool); 6] = [
+    type Spoil = fn(&mut QueueHistory);
+    let spoil: [(&str, Spoil, bool); 6] = [
         ("sound", |_| {}, true),
         ("never leased", |q| q.record.leased_to = 2, false),
         ("number 0", |q| q.admissions[0].slot.number = 0, false),
@@ -86,7 +87,8 @@ fn a_rate_counts_from_when_it_changed() {
 
 #[test]
 fn slots_are_given_while_there_is_room() {
-    let table: [(&str, &[(u64, i64, i64)], bool); 5] = [
+    type Slots = &'static [(u64, i64, i64)];
+    let table: [(&str, Slots, bool); 5] = [
         ("two at once", &[(1, 0, 900), (2, 100, 900)], true),
         ("three at once", &[(1, 0, 900), (2, 100, 900), (3, 200, 900)], false),
         ("one leaves as one comes", &[(1, 0, 200), (2, 100, 900), (3, 200, 900)], true),
