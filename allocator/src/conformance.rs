@@ -1,0 +1,1 @@
+//! The contract of the seat store as a test suite.
