@@ -28,6 +28,8 @@ mod gateway_log;
 pub mod conformance;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, InvalidConfig};
 pub use error::Error;
