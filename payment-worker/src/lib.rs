@@ -9,6 +9,7 @@ pub mod metrics;
 
 mod worker;
 
+mod opening;
 mod segment;
 mod window;
 

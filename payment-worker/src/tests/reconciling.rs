@@ -142,7 +142,7 @@ async fn the_outbox_is_published_until_the_log_has_it() {
     let deaf = world.reconciler(&Faults::new(fail_appends()));
     deaf.resolve().await.unwrap_err();
     assert!(world.is(&place, BookingStatus::Declined).await, "recorded all the same");
-    assert!(world.announced(&place.booking_id).await.is_none());
+    assert!(world.announcements(&place.booking_id).await.is_empty());
     look(&world).await;
     assert!(world.settled(&[&place]).await);
     world.assert_sound(&[&place]).await;
@@ -166,8 +166,8 @@ async fn young_outcomes_are_left_to_the_worker() {
     world.clock.advance(Duration::from_secs(2));
     world.reconciler(&Faults::new(fail_appends())).resolve().await.unwrap_err();
     look(&world).await;
-    assert!(world.announced(&place.booking_id).await.is_none());
+    assert!(world.announcements(&place.booking_id).await.is_empty());
     world.clock.advance(Duration::from_secs(1));
     look(&world).await;
-    assert!(world.announced(&place.booking_id).await.is_some());
+    assert!(!world.announcements(&place.booking_id).await.is_empty());
 }

@@ -65,9 +65,12 @@ async fn a_command_delivered_again_is_charged_once_and_announced_again() {
     assert_eq!(world.backlog().await, 1, "nothing is committed before its effect");
     world.gateway.release();
     world.work_until(async || world.settled(&[&place]).await).await;
+    let announced = async || world.announcements(&place.booking_id).await.len();
+    assert_eq!(announced().await, 1);
     // The command itself comes a second time, as HoldSweeper may append it.
     world.append_places(&[&place, &place]).await;
     world.work_until(async || world.settled(&[&place]).await).await;
+    assert_eq!(announced().await, 2, "rule 11: whoever missed the outcome gets it again");
     assert_eq!(world.charges().await.len(), 1);
     assert_eq!(world.transfers().await.len(), 1);
     world.assert_sound(&[&place]).await;
@@ -81,15 +84,13 @@ async fn a_slow_charge_holds_back_only_the_commit() {
     let quick = world.place(&["stalls-A-2"], "tok_good");
     world.gateway.hold([&slow.booking_id]);
     world.append_places(&[&slow, &quick]).await;
-    world
-        .work_until(async || {
-            if world.is(&quick, BookingStatus::Confirmed).await {
-                assert_eq!(world.backlog().await, 2, "offsets are committed in order");
-                world.gateway.release();
-            }
-            world.settled(&[&slow, &quick]).await
-        })
-        .await;
+    let script = async {
+        eventually(async || world.is(&quick, BookingStatus::Confirmed).await).await;
+        assert_eq!(world.backlog().await, 2, "offsets are committed in order");
+        world.gateway.release();
+        eventually(async || world.settled(&[&slow, &quick]).await).await;
+    };
+    world.work_during(script).await;
     world.assert_sound(&[&slow, &quick]).await;
 }
 
@@ -115,14 +116,12 @@ async fn charges_in_flight_stay_under_their_bound() {
     let all: Vec<&PlaceBooking> = places.iter().collect();
     world.gateway.hold(all.iter().map(|place| &place.booking_id));
     world.append_places(&all).await;
-    world
-        .work_until(async || {
-            if world.gateway.seen().charges.len() == 3 {
-                world.gateway.release();
-            }
-            world.settled(&all).await
-        })
-        .await;
+    let script = async {
+        eventually(async || world.gateway.seen().charges.len() == 3).await;
+        world.gateway.release();
+        eventually(async || world.settled(&all).await).await;
+    };
+    world.work_during(script).await;
     assert_eq!(world.gateway.seen().inside_most, 3);
     world.assert_sound(&all).await;
 }
@@ -158,6 +157,8 @@ async fn a_gateway_that_hangs_leaves_the_charge_unknown_and_the_offset_committed
     assert_eq!(claims.live.len(), 1, "the seat stays blocked");
     world.gateway.release();
     world.clock.advance(Duration::from_secs(2));
+    // From here on the gateway may take its time.
+    let world = World { config: crate::testing::config(), ..world };
     let reconciler = world.reconciler(&Faults::none());
     reconciler.resolve().await.unwrap();
     assert!(world.is(&place, BookingStatus::Confirmed).await);
@@ -241,4 +242,12 @@ async fn while_the_books_are_down_nothing_is_charged_and_nothing_skipped() {
     }
     assert!(world.is(&place, BookingStatus::Confirmed).await);
     world.assert_sound(&[&place]).await;
+}
+
+#[tokio::test]
+async fn the_loops_can_be_spawned() {
+    fn spawnable(_: impl Future<Output = ()> + Send + 'static) {}
+    let world = World::new().await;
+    spawnable(world.worker(&Faults::none()).run(CancellationToken::new()));
+    spawnable(world.reconciler(&Faults::none()).run(CancellationToken::new()));
 }

@@ -90,13 +90,18 @@ impl World {
         (Arc::new(purchases), Arc::new(log), Arc::new(gateway))
     }
 
-    /// Runs the worker alone until the condition holds, and drops it there.
-    pub(super) async fn work_until(&self, holds: impl AsyncFn() -> bool) {
+    /// Runs the worker alone while the script goes on, and drops it at its end.
+    pub(super) async fn work_during(&self, script: impl Future<Output = ()>) {
         let run = self.worker(&Faults::none()).run(CancellationToken::new());
         tokio::select! {
             () = run => panic!("the worker ended by itself"),
-            () = eventually(holds) => {}
+            () = script => {}
         }
+    }
+
+    /// Runs the worker alone until the condition holds, and drops it there.
+    pub(super) async fn work_until(&self, holds: impl AsyncFn() -> bool) {
+        self.work_during(eventually(holds)).await;
     }
 
     pub(super) async fn purchase(&self, place: &PlaceBooking) -> Option<Purchase> {
@@ -150,24 +155,21 @@ impl World {
         page.items.into_iter().map(|record| record.transfer).collect()
     }
 
-    /// The newest outcome of the booking that is on the log.
-    pub(super) async fn announced(&self, id: &BookingId) -> Option<BookingOutcome> {
+    /// Every outcome of the booking on the log, in order.
+    pub(super) async fn announcements(&self, id: &BookingId) -> Vec<BookingOutcome> {
         let mut subscription = self.ledger.log.subscribe(Group::SlotEnder).await.unwrap();
         let backlog = self.ledger.log.backlog(Group::SlotEnder).await.unwrap().messages;
-        let mut newest: Option<BookingOutcome> = None;
-        let mut read = 0;
+        let (mut outcomes, mut read) = (Vec::new(), 0);
         while read < backlog {
             let deliveries = subscription.next(1_000).await.unwrap();
             read += deliveries.len() as u64;
             for delivery in deliveries {
                 let Message::Outcome(outcome) = delivery.message else { panic!("not an outcome") };
-                let version = newest.as_ref().map_or(0, |o| o.booking.version);
-                if outcome.booking.id == *id && outcome.booking.version > version {
-                    newest = Some(*outcome);
-                }
+                outcomes.push(*outcome);
             }
         }
-        newest
+        outcomes.retain(|outcome| outcome.booking.id == *id);
+        outcomes
     }
 
     /// The books, the gateway's log and the announcements agree about every booking.
@@ -181,8 +183,9 @@ impl World {
         }
         for place in places {
             let purchase = self.purchase(place).await.unwrap();
-            let announced = self.announced(&place.booking_id).await.unwrap();
-            assert_eq!(announced, purchase.outcome(), "the outside knows the last word");
+            let announced = self.announcements(&place.booking_id).await;
+            let newest = announced.into_iter().max_by_key(|outcome| outcome.booking.version);
+            assert_eq!(newest, Some(purchase.outcome()), "the outside knows the last word");
         }
     }
 }
