@@ -235,7 +235,7 @@ impl EventSeats {
         if record.ends_by_itself() {
             self.ends.insert((record.ends_at(), id.clone()));
         }
-        if let Some(key) = &record.lock_key {
+        for key in &record.lock_keys {
             self.keys.insert((record.account.clone(), key.key.clone()), id.clone());
         }
         self.effects.changed.push(id.clone());
@@ -255,7 +255,7 @@ impl EventSeats {
 
     /// Forgets a hold that is in no index any more.
     pub(super) fn forget(&mut self, record: &HoldRecord) {
-        if let Some(key) = &record.lock_key {
+        for key in &record.lock_keys {
             self.keys.remove(&(record.account.clone(), key.key.clone()));
         }
         self.effects.changed.push(record.id.clone());
@@ -314,7 +314,7 @@ impl HoldRecord {
         match self.state {
             HoldState::Held => true,
             HoldState::Paying(_) => false,
-            HoldState::Over { .. } => self.lock_key.is_none() || self.attempts == 0,
+            HoldState::Over { .. } => self.lock_keys.is_empty() || self.attempts == 0,
         }
     }
 }

@@ -130,7 +130,7 @@ impl EventSeats {
         let record = match self.take(&command.hold_id) {
             // Whatever the hold was before, it is being paid by this booking; its keys stay.
             Some(known) if !known.is_paying(&command.booking_id) => HoldRecord {
-                lock_key: known.lock_key,
+                lock_keys: known.lock_keys,
                 book_keys: known.book_keys,
                 ..HoldRecord::of_command(command, &self.layout)
             },

@@ -5,9 +5,9 @@ use ledger::{
     PlaceBooking, SlotRef, Timestamp,
 };
 
-/// The most keys that `book` keeps on one hold. A hold is tried three times; more keys than this
-/// only name a booking that is being paid, and are answered without being kept.
-const BOOK_KEYS_MAX: usize = 16;
+/// The most keys that one hold keeps of `lock`, and of `book`. Only the first of them and one an
+/// attempt made anything; more than this only found what was there, and are not kept.
+const KEYS_MAX: usize = 16;
 
 /// A hold with everything that later questions about it need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct HoldRecord {
     pub until: Timestamp,
     /// Bookings made of it so far.
     pub attempts: u32,
-    /// The key it was locked with.
-    pub lock_key: Option<Keyed>,
+    /// The keys it was locked with, the one that made it first.
+    pub lock_keys: Vec<Keyed>,
     /// The keys it was booked with, and the attempt that each of them made.
     pub book_keys: Vec<(Keyed, u32)>,
     pub state: HoldState,
@@ -77,7 +77,7 @@ impl HoldRecord {
             prices,
             until: command.deadline,
             attempts: command.attempt,
-            lock_key: None,
+            lock_keys: Vec::new(),
             book_keys: Vec::new(),
             state: HoldState::Paying(Payment::begun(command.clone())),
         }
@@ -104,7 +104,7 @@ impl HoldRecord {
 
     /// True when somebody may come back with a key, or ask what became of a booking.
     pub(crate) fn is_remembered(&self) -> bool {
-        self.lock_key.is_some() || self.attempts > 0
+        !self.lock_keys.is_empty() || self.attempts > 0
     }
 
     pub(crate) fn key_match(&self, key: Option<&Keyed>) -> KeyMatch {
@@ -116,9 +116,17 @@ impl HoldRecord {
         }
     }
 
+    pub(crate) fn keep_lock_key(&mut self, key: Option<&Keyed>) {
+        if let Some(key) = key
+            && self.lock_keys.len() < KEYS_MAX
+        {
+            self.lock_keys.push(key.clone());
+        }
+    }
+
     pub(crate) fn keep_key(&mut self, key: Option<&Keyed>) {
         if let Some(key) = key
-            && self.book_keys.len() < BOOK_KEYS_MAX
+            && self.book_keys.len() < KEYS_MAX
         {
             self.book_keys.push((key.clone(), self.attempts));
         }

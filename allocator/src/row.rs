@@ -15,7 +15,7 @@ struct RowV1<'a> {
     prices: Cow<'a, [i64]>,
     until: Timestamp,
     attempts: u32,
-    key: Option<KeyV1<'a>>,
+    keys: Vec<KeyV1<'a>>,
     books: Vec<(KeyV1<'a>, u32)>,
     state: StateV1<'a>,
 }
@@ -45,7 +45,7 @@ impl HoldRecord {
             prices: Cow::Borrowed(&self.prices),
             until: self.until,
             attempts: self.attempts,
-            key: self.lock_key.as_ref().map(KeyV1::of),
+            keys: self.lock_keys.iter().map(KeyV1::of).collect(),
             books: self.book_keys.iter().map(|(key, made)| (KeyV1::of(key), *made)).collect(),
             state: match &self.state {
                 HoldState::Held => StateV1::Held,
@@ -80,7 +80,7 @@ impl HoldRecord {
             prices: row.prices.into_owned(),
             until: row.until,
             attempts: row.attempts,
-            lock_key: row.key.map(KeyV1::into_keyed),
+            lock_keys: row.keys.into_iter().map(KeyV1::into_keyed).collect(),
             book_keys: row.books.into_iter().map(|(key, at)| (key.into_keyed(), at)).collect(),
             state: match row.state {
                 StateV1::Held => HoldState::Held,

@@ -13,27 +13,9 @@ impl EventSeats {
         if let Some(answer) = self.locked_before(ask) {
             return answer;
         }
-        let seats = self.seats_of(&ask.account);
-        let fits =
-            |more: usize| seats as usize + more <= at.event.terms.seats_per_account_max as usize;
-        let places = match &ask.wish {
-            Wish::Places(places) => match self.wanted(places, &ask.account) {
-                Ok(places) if fits(places.len()) => places,
-                Ok(_) => return Locked::OverCap,
-                Err(answer) => return answer,
-            },
-            Wish::Best { quantity, .. } if !fits(*quantity as usize) => return Locked::OverCap,
-            Wish::Best { quantity, section } => {
-                let index_of =
-                    |id: &SectionId| self.layout.sections().iter().position(|s| s.id == *id);
-                let found = match section.as_ref().map(index_of) {
-                    Some(None) => None,
-                    Some(section) => best::find(&self.grid, *quantity, section),
-                    None => best::find(&self.grid, *quantity, None),
-                };
-                let Some(places) = found else { return Locked::SoldOut };
-                places
-            }
+        let places = match self.choose(at, ask) {
+            Ok(places) => places,
+            Err(answer) => return answer,
         };
         let price = |place: &u32| self.layout.price_of(*place).map_or(0, |price| price.minor);
         let record = HoldRecord {
@@ -44,7 +26,7 @@ impl EventSeats {
             places,
             until: now.plus_seconds(at.event.terms.hold_ttl_seconds),
             attempts: 0,
-            lock_key: ask.key.clone(),
+            lock_keys: ask.key.iter().cloned().collect(),
             book_keys: Vec::new(),
             state: HoldState::Held,
         };
@@ -56,7 +38,7 @@ impl EventSeats {
     fn locked_before(&mut self, ask: &Lock) -> Option<Locked> {
         let key = ask.key.as_ref()?;
         let record = self.keyed(&ask.account, &key.key)?;
-        if record.lock_key.as_ref() != Some(key) {
+        if !record.lock_keys.contains(key) {
             return Some(Locked::Mismatch);
         }
         if !record.is_live() {
@@ -67,8 +49,30 @@ impl EventSeats {
         Some(Locked::Held(Box::new(record)))
     }
 
+    /// Free places that fulfil the wish and keep the account within its cap.
+    fn choose(&mut self, at: &At, ask: &Lock) -> Result<Vec<u32>, Locked> {
+        let cap = u64::from(at.event.terms.seats_per_account_max);
+        let left = cap.saturating_sub(u64::from(self.seats_of(&ask.account)));
+        match &ask.wish {
+            Wish::Places(places) => {
+                let places = self.wanted(places, ask)?;
+                if places.len() as u64 > left { Err(Locked::OverCap) } else { Ok(places) }
+            }
+            Wish::Best { quantity, .. } if u64::from(*quantity) > left => Err(Locked::OverCap),
+            Wish::Best { quantity, section } => {
+                let index_of =
+                    |id: &SectionId| self.layout.sections().iter().position(|s| s.id == *id);
+                let section = match section {
+                    Some(id) => Some(index_of(id).ok_or(Locked::SoldOut)?),
+                    None => None,
+                };
+                best::find(&self.grid, *quantity, section).ok_or(Locked::SoldOut)
+            }
+        }
+    }
+
     /// The wanted places in order if all are free; one's own hold if it is exactly these.
-    fn wanted(&mut self, places: &[u32], account: &AccountId) -> Result<Vec<u32>, Locked> {
+    fn wanted(&mut self, places: &[u32], ask: &Lock) -> Result<Vec<u32>, Locked> {
         let mut places = places.to_vec();
         places.sort_unstable();
         places.dedup();
@@ -76,16 +80,14 @@ impl EventSeats {
         if places.iter().all(|place| self.grid.is_free(*place)) {
             return Ok(places);
         }
-        let same = match self.owner(*first) {
-            Some(Owner::Hold(id)) => self
-                .record(id)
-                .filter(|hold| hold.account == *account && hold.places == places)
-                .cloned(),
-            Some(Owner::Sold(..)) | None => None,
-        };
-        let Some(record) = same else { return Err(Locked::Taken) };
-        self.touch(&record.id);
-        Err(Locked::Held(Box::new(record)))
+        let Some(Owner::Hold(id)) = self.owner(*first).cloned() else { return Err(Locked::Taken) };
+        let same = |hold: &HoldRecord| hold.account == ask.account && hold.places == places;
+        if !self.record(&id).is_some_and(same) {
+            return Err(Locked::Taken);
+        }
+        self.change(&id, |hold| hold.keep_lock_key(ask.key.as_ref()));
+        let record = self.record(&id).cloned();
+        Err(record.map_or(Locked::Taken, |record| Locked::Held(Box::new(record))))
     }
 
     fn hold_id(&self, ask: &Lock) -> HoldId {

@@ -222,3 +222,6 @@ impl<T> Marked<(T, Option<JournalReceipt>)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
