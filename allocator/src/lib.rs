@@ -32,6 +32,8 @@ pub mod metrics;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(test)]
+mod model;
 
 pub use applier::OutcomeApplier;
 pub use config::Config;
