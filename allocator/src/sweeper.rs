@@ -43,7 +43,7 @@ impl HoldSweeper {
     }
 
     /// Sweeps every event once.
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let (mut counts, mut holds) = (Counts::default(), 0);
         for slot in self.seats.slots() {
             match self.sweep_event(&slot).await {
