@@ -1,8 +1,10 @@
 //! The line under random histories: the invariants I9 to I11 hold whatever happens, also across
 //! losses.
+use super::bucket::{TOKEN, burst};
 use super::*;
+use crate::store::{Ask, Grant, Reserve, Reserved, Taken};
 use ledger::books::QueueRecord;
-use ledger::{Admission, Queue, QueueId, SlotRef};
+use ledger::{AccountId, Admission, Queue, QueueId, SlotRef};
 use proptest::prelude::*;
 use std::collections::HashMap;
 

@@ -1,7 +1,9 @@
 //! The line by example: every answer in its order of precedence, and what a loss leaves.
+use super::bucket::TOKEN;
 use super::*;
+use crate::store::{Ask, NotYet, Reserve, Reserved, Taken};
 use ledger::books::QueueRecord;
-use ledger::{Admission, Queue, QueueId, SlotRef};
+use ledger::{AccountId, Admission, AdmissionSource, Queue, QueueId, SlotRef};
 
 const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 

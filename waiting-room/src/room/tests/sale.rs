@@ -98,6 +98,7 @@ async fn walk_ins_are_admitted_until_there_is_no_room_and_then_sent_to_the_line(
     assert_eq!((rows.len(), accounts.len()), (50, 50), "capacity is 50, one slot an account");
     let record = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
     assert_eq!(record.now_serving, 50);
+    assert_eq!(record.leased_to, 64, "however many ask, leases are taken one at a time");
     let again = world.room.walk_in(&world.queue, &rows[0].account).await.unwrap();
     assert!(matches!(again, WalkIn::Admitted(pass) if pass.pass.slot == rows[0].slot));
     let late = world.room.walk_in(&world.queue, &account("late")).await.unwrap();
