@@ -88,7 +88,12 @@ impl HoldSweeper {
         let cursor = Cursor { after: after.clone(), limit: EVENTS_PER_PAGE };
         let page = self.seats.parts().events.events(cursor).await?;
         for event in page.items {
-            self.touch(event).await?;
+            match self.touch(event).await {
+                Err(error) if error.is_retryable() => return Err(error),
+                // Trying again would not help, and the other events wait.
+                Err(error) => warn(&error, "an event's holds cannot be recovered"),
+                Ok(()) => {}
+            }
         }
         self.left_behind = match page.next {
             Some(next) => LeftBehind::After(Some(next)),
