@@ -14,9 +14,15 @@ address_gateway() {
 
 # Builds `tidegate` only where there is none.
 fetch_gateway() {
-    [[ -n $(tidegate_program) ]] && return 0
-    echo "building tidegate" >&2
-    (cd "$ROOT" && cargo build --locked --quiet --bin tidegate 9>&-)
+    local program
+    program=$(tidegate_program)
+    if [[ -z $program ]]; then
+        echo "building tidegate" >&2
+        (cd "$ROOT" && cargo build --locked --quiet --bin tidegate 9>&-)
+    elif [[ ! -x $program ]]; then
+        echo "TIDEGATE: $program is no executable" >&2
+        return 1
+    fi
 }
 
 start_gateway() {
@@ -45,7 +51,7 @@ tidegate_program() {
     local built=${CARGO_TARGET_DIR:-$ROOT/target}
     local debug=$built/debug/tidegate release=$built/release/tidegate
     if [[ -n ${TIDEGATE:-} ]]; then
-        realpath "$TIDEGATE"
+        realpath -m "$TIDEGATE"
     elif [[ -x $release && ! $debug -nt $release ]]; then
         echo "$release"
     elif [[ -x $debug ]]; then

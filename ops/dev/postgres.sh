@@ -28,12 +28,24 @@ start_postgres() {
         }
         mv "$folder/making" "$folder/data"
     fi
+    await_reaping "$folder/data/postmaster.pid"
     # Shared memory in files under the data folder: nothing is left elsewhere after a kill -9.
     launch postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$POSTGRES_BIN/postgres" \
         -D "$folder/data" -p "$POSTGRES_PORT" -c listen_addresses=127.0.0.1 \
         -c unix_socket_directories="$folder" -c max_connections=300 -c shared_buffers=256MB \
         -c fsync=on -c synchronous_commit=on -c full_page_writes=on \
         -c dynamic_shared_memory_type=mmap
+}
+
+# PostgreSQL takes a predecessor that was killed and that init has not reaped yet for a living one,
+# and refuses to start beside it.
+await_reaping() {
+    local pid tenths=100
+    [[ -f $1 ]] || return 0
+    pid=$(head -n 1 "$1")
+    while ((tenths-- > 0)) && [[ -d /proc/$pid ]] && is_dead "$pid"; do
+        sleep 0.1
+    done
 }
 
 ready_postgres() {

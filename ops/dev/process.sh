@@ -67,21 +67,18 @@ kill_hard() {
     }
 }
 
-# gone TENTHS PID...: waits until none of them is left. One that has died but that nobody has
-# reaped still counts for PostgreSQL's lock file, so that too is waited for, as long as it may take.
+# gone TENTHS PID...: waits until all of them are dead.
 gone() {
     local left=$1 pid
     for pid in "${@:2}"; do
-        while [[ -d /proc/$pid ]]; do
-            if ((left-- <= 0)); then
-                is_dead "$pid" || return 1
-                break
-            fi
+        until is_dead "$pid"; do
+            ((left-- > 0)) || return 1
             sleep 0.1
         done
     done
 }
 
+# Dead, though perhaps not reaped yet: what is left then has no command line.
 is_dead() {
     local line
     line=$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline") || return 0

@@ -4,7 +4,8 @@
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
-DIR=${TIDEGATE_DEV_DIR:-/tmp/tidegate-dev}
+FOLDER=/tmp/tidegate-dev # as tidegate.toml has it
+DIR=${TIDEGATE_DEV_DIR:-$FOLDER}
 CACHE=${TIDEGATE_DEV_CACHE:-$HOME/.cache/tidegate-dev}
 # `tidegate` refuses variables that are not its configuration, and what is meant for a node must
 # not bend the gateway.
@@ -65,7 +66,10 @@ check_names() {
 take_turn() {
     mkdir -p "$CACHE"
     exec 9>"$CACHE/lock"
-    flock --wait 900 9
+    flock --wait 900 9 || {
+        echo "${0##*/}: another up, down or restart has held $CACHE/lock for 15 minutes" >&2
+        return 1
+    }
 }
 
 # The folder of everything that `down` removes; one that is not ours is never touched.
@@ -83,13 +87,13 @@ make_folder() {
     touch "$DIR/.tidegate-dev"
 }
 
-# The addresses are written twice, for the servers and for `tidegate`.
+# What is written twice, for the servers and for `tidegate`, must agree.
 check_configuration() {
-    local address
-    for address in "redis://$REDIS" "kafka://$KAFKA" "postgres://tidegate@$POSTGRES/tidegate" \
-        "scylla://$CASSANDRA/tidegate" "http://$GATEWAY"; do
-        if ! grep -qF "\"$address\"" "$HERE/tidegate.toml"; then
-            echo "ops/dev/tidegate.toml does not name $address, as ops/dev/ports has it" >&2
+    local value
+    for value in "redis://$REDIS" "kafka://$KAFKA" "postgres://tidegate@$POSTGRES/tidegate" \
+        "scylla://$CASSANDRA/tidegate" "http://$GATEWAY" "$FOLDER/keys.json"; do
+        if ! grep -qF "\"$value\"" "$HERE/tidegate.toml"; then
+            echo "ops/dev/tidegate.toml does not name $value, as the stack has it" >&2
             return 1
         fi
     done
