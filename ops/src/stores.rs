@@ -36,7 +36,7 @@ impl Stores {
         let mut files = Files { data: config.data.clone(), open: HashMap::new() };
         let urls = &config.stores;
         let books = sqlite::open_books(&files.record(&urls.books).await?);
-        let log = Arc::new(SqliteLog::new(files.record(&urls.bookings).await?));
+        let log = Arc::new(SqliteLog::new(files.record(&urls.bookings).await?, Clock::System));
         let views = Arc::new(SqliteViews::new(files.record(&urls.views).await?));
         let QueueUrl::Local = urls.queue;
         let queue = Arc::new(waiting_room::LocalQueueStore::new());

@@ -1,7 +1,7 @@
 //! Relations between limits: what each value alone cannot tell.
 use super::{Configuration, GatewayUrl, Profile};
 use crate::roles::{self, Role};
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 
 /// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
 const LEEWAY_SECONDS_MAX: u32 = 5;
@@ -13,12 +13,9 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         roles.len() == Role::ALL.len(),
         "roles: the embedded stores live in one process, so it must run every role"
     );
-    let ingress = &config.ingress;
-    ensure!(
-        (1..=30_000).contains(&ingress.header_read_timeout_ms),
-        "ingress.header_read_timeout_ms must be 1 to 30000"
-    );
-    ensure!(ingress.connections_max >= 1_000, "ingress.connections_max must be at least 1000");
+    config.ingress.check().map_err(|message| anyhow!(message))?;
+    ensure!(config.ingress.connections_max >= 1_000, "ingress.connections_max must be at least 1000");
+    config.payment_worker.validate()?;
     let room = &config.waiting_room;
     ensure!(
         room.leeway_seconds <= LEEWAY_SECONDS_MAX,

@@ -90,11 +90,12 @@ fn token(
     config: &Configuration,
     clock: &Clock,
 ) -> Result<String, Failure> {
-    let signed = ingress::login_token(account, keys, &config.ingress, clock.now());
+    let seconds = config.ingress.login_seconds;
+    let signed = ingress::sign_login(keys, &account.id, account.role, clock.now(), seconds);
     Ok(signed.context("signing a login token")?)
 }
 
 fn normalised(name: &str) -> Result<String, Failure> {
     ingress::normalise_username(name)
-        .ok_or_else(|| Failure::usage(anyhow!("{name:?} is not a name that an account can have")))
+        .map_err(|error| Failure::usage(anyhow!("the name {name:?} {error}")))
 }
