@@ -6,16 +6,12 @@ use crate::exchange::{Exchange, Outcome, Received, parse_id};
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
-use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Response, StatusCode, request};
 use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
-use std::sync::Arc;
-use waiting_room::{
-    Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing,
-};
+use waiting_room::{ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing};
 
 /// A place in line with the token that proves it.
 #[derive(Serialize)]
@@ -39,15 +35,6 @@ struct PassShown<'a> {
     expires_in: i64,
 }
 
-/// A board as a body: its bytes are shared by everyone who watches.
-struct BoardBytes(Arc<Board>);
-
-impl AsRef<[u8]> for BoardBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.body
-    }
-}
-
 /// The path that a whole crowd polls: no task, no copy of the board, nothing personal.
 pub(crate) async fn watch(app: &App, head: &request::Parts, param: Range<usize>) -> Outcome {
     if head.uri.query().is_some() {
@@ -58,8 +45,7 @@ pub(crate) async fn watch(app: &App, head: &request::Parts, param: Range<usize>)
     let Some(board) = app.room.board(&queue).await? else {
         return Err(Problem::not_found("there is no such queue"));
     };
-    let body = || Bytes::from_owner(BoardBytes(board.clone()));
-    Ok(response::tagged(&head.headers, &board.etag, PUBLIC_SECOND, body))
+    Ok(response::tagged(&head.headers, &board.etag, PUBLIC_SECOND, || board.body.clone()))
 }
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
