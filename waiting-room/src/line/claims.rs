@@ -121,7 +121,6 @@ impl Line {
         if !self.slots.failed(number) {
             return;
         }
-        self.rate.give_back(TOKEN);
         match source {
             AdmissionSource::Line => {
                 if self.numbers.doubtful_to(number).is_none() {
@@ -130,7 +129,6 @@ impl Line {
             }
             // Whoever went straight through has no token: the number has no holder any more.
             AdmissionSource::StraightThrough => {
-                self.budget.give_back(TOKEN);
                 self.left.insert(number);
             }
         }

@@ -189,15 +189,15 @@ fn a_claim_repeats_and_an_account_has_one_slot() {
 fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     let mut sim = busy();
     let ask = Ask { account: account("c"), number: Some(3), fresh: true };
-    let before = (sim.line.slots.active(), sim.line.rate.units());
+    let before = sim.line.slots.active();
     sim.line.take(&ask, sim.now);
     sim.line.take(&ask, sim.now);
     sim.line.settle(3, Settlement::Ended, sim.now);
-    assert_eq!(sim.line.slots.active(), before.0 + 1, "nothing ends before it is committed");
+    assert_eq!(sim.line.slots.active(), before + 1, "nothing ends before it is committed");
     sim.line.settle(3, Settlement::Failed, sim.now);
-    assert_eq!(sim.line.slots.active(), before.0 + 1);
+    assert_eq!(sim.line.slots.active(), before + 1);
     sim.line.settle(3, Settlement::Failed, sim.now);
-    assert_eq!((sim.line.slots.active(), sim.line.rate.units()), before);
+    assert_eq!(sim.line.slots.active(), before);
     assert!(matches!(sim.place(3), Place::Ready { .. }));
 
     sim.line.take(&ask, sim.now);
@@ -205,6 +205,22 @@ fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     sim.line.settle(3, Settlement::Committed, sim.now);
     sim.line.settle(3, Settlement::Failed, sim.now);
     assert!(matches!(sim.place(3), Place::Admitted { committed: true, .. }));
+}
+
+#[test]
+fn a_token_whose_claim_failed_is_not_given_again() {
+    let mut sim = Sim::new(QueueSettings { rate_per_minute: 60, ..settings() });
+    sim.join(3, false);
+    assert_eq!(sim.step(), 1);
+    let ask = Ask { account: account("a"), number: Some(1), fresh: true };
+    assert!(matches!(sim.line.take(&ask, sim.now), Taken::Granted(_)));
+    sim.wait(1_000);
+    assert_eq!(sim.step(), 2);
+    granted(&sim.claim(2, "b"));
+    sim.line.settle(1, Settlement::Failed, sim.now);
+    assert_eq!(sim.claim(1, "a"), Taken::NotYet(NotYet::Rate), "two in one moment are too many");
+    sim.wait(1_000);
+    granted(&sim.claim(1, "a"));
 }
 
 #[test]
