@@ -291,11 +291,11 @@ pub async fn the_rate_holds_under_contention(bench: Bench) {
     let granted = answers.iter().filter(|taken| matches!(taken, Taken::Granted(_))).count();
     let slow = answers.iter().filter(|taken| **taken == Taken::NotYet(NotYet::Rate)).count();
     assert_eq!((granted, slow), (1, 29));
-    let lucky = answers.iter().find_map(|taken| match taken {
-        Taken::Granted(grant) => Some(grant.number),
-        _ => None,
-    });
-    let lucky = lucky.expect("one was granted");
+    let lucky = (1..=30).zip(&answers).find(|(_, taken)| matches!(taken, Taken::Granted(_)));
+    let Some((_, Taken::Granted(Grant { number: lucky, .. }))) = lucky else {
+        panic!("one was granted")
+    };
+    let lucky = *lucky;
     bench.settle(lucky, Settlement::Failed).await;
     let again = bench.take(Some(lucky), account(lucky)).await;
     assert_eq!(again, Taken::NotYet(NotYet::Rate), "a token never comes back");
