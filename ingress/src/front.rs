@@ -124,6 +124,7 @@ async fn carry_out(
     };
     ended.unwrap_or_else(|_panic| {
         metrics::panicked();
+        tracing::error!(route = known.route.path, "a handler panicked");
         Err(Problem::new(Code::Internal, "it was logged"))
     })
 }
@@ -170,5 +171,20 @@ fn finish(answer: &mut Response<Body>, id: Option<&HeaderValue>) {
     }
     if let Some(id) = id {
         headers.insert(request_id::HEADER, id.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every open connection keeps one such future.
+    #[test]
+    fn a_request_in_hand_stays_small() {
+        fn size<A, B, F>(_: fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(answer);
+        assert!(bytes <= 2_048, "{bytes} bytes");
     }
 }

@@ -200,6 +200,12 @@ impl Problem {
     }
 
     #[must_use]
+    pub(crate) fn carrying(mut self, headers: HeaderMap) -> Self {
+        self.0.headers.extend(headers);
+        self
+    }
+
+    #[must_use]
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         self.header(RETRY_AFTER, seconds.max(1).into())
     }

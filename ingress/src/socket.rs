@@ -67,6 +67,11 @@ impl Socket {
     /// A client that is being answered may take its time; one that owes us a head may not.
     fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if is_ours(self.turns) {
+            // hyper looks at the socket again only when it is woken: without this, nobody would
+            // be there to see that the client stays idle after its answer.
+            while self.reading.poll(cx, self.patience.idle).is_ready() {
+                self.reading.disarm();
+            }
             return Poll::Pending;
         }
         let allowed = match self.phase {

@@ -74,9 +74,13 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
         Err(error) => Err(error.into()),
     };
     // Whoever was admitted keeps the pass, also when the seats were gone.
-    let mut answer = locked.unwrap_or_else(Problem::into_response);
-    answer.headers_mut().extend(carried);
-    Ok(answer)
+    match locked {
+        Ok(mut answer) => {
+            answer.headers_mut().extend(carried);
+            Ok(answer)
+        }
+        Err(problem) => Err(problem.carrying(carried)),
+    }
 }
 
 pub(crate) async fn mine(exchange: Exchange) -> Outcome {

@@ -100,7 +100,7 @@ fn basics() -> Value {
             "required": ["type", "title", "status", "detail", "code", "error"],
         },
         "Jwks": answer(json!({ "keys": list_of(json!({ "type": "object" })) })),
-        "OpenApi": answer(json!({ "openapi": text(), "paths": { "type": "object" } })),
+        "OpenApi": { "type": "object", "required": ["openapi", "paths"] },
     })
 }
 
@@ -190,7 +190,7 @@ fn events() -> Value {
             "required": ["id", "name", "price"],
         },
         "Seats": answer(json!({
-            "version": {}, "layout_version": count(),
+            "version": count(), "layout_version": count(),
             "sections": { "type": "object", "additionalProperties": {
                 "anyOf": [{ "type": "string", "pattern": "^[.hpsx]*$" }, count()] } },
         })),
