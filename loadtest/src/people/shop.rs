@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// How long an accepted booking may take to its end (I4: 120 s after the last fault).
 const BOOKING_PATIENCE: Duration = Duration::from_secs(150);
+/// How long after a decline its hold may still count as paying.
+const OUTCOME_LAG: Duration = Duration::from_secs(10);
 /// Attempts at paying for one hold.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -159,7 +161,13 @@ impl Person {
         let now = self.sale.now();
         self.over(hold, now, ())?;
         let request = Request::delete(format!("/api/tickets/lock/{}", hold.id)).login(&self.login);
-        let answer = self.ask(Route::Release, &request).await?;
+        let mut answer = self.ask(Route::Release, &request).await?;
+        // The seats may hear of a decline a little later than the visitor.
+        let patience = Instant::now() + OUTCOME_LAG;
+        while answer.code() == "hold_paying" && Instant::now() < patience {
+            self.pause(Duration::from_millis(500)).await;
+            answer = self.ask(Route::Release, &request).await?;
+        }
         let expired = self.sale.now() > hold.until;
         let got = if expired { "204".to_owned() } else { answer.summary() };
         self.history.sample(Rule::I8, "release a live hold", "204", got);
