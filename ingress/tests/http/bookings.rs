@@ -214,3 +214,39 @@ async fn a_wait_ends_with_the_drain_or_its_time() {
     });
     assert_eq!(answer.expect(200).json()["status"], "processing");
 }
+
+#[tokio::test]
+async fn an_unknown_outcome_names_the_booking_and_shows_later() {
+    let sale = sale().await;
+    let hold = sale.lock(1).await;
+    sale.house.faults.lose_replies(true);
+    let unknown = sale.book(json!({ "hold_id": hold["hold_id"] })).await;
+    assert_eq!(unknown.refusal(), (503, "outcome_unknown".into()));
+    assert!(unknown.header("retry-after").is_some());
+    let booking = text(&unknown.json()["booking_id"]);
+    assert_eq!(unknown.json()["status_url"], format!("/api/bookings/{booking}"));
+    assert!(!unknown.json().to_string().contains("the test lost"), "causes stay inside");
+    sale.house.faults.lose_replies(false);
+    let shown = sale.get(&booking, &sale.login).await.expect(200);
+    assert_eq!(shown.json()["status"], "processing");
+    let again = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
+    assert_eq!(again.json()["booking_id"], booking.as_str());
+    let (ended, ()) = tokio::join!(sale.ended(&booking), sale.house.pay(Pay::Yes));
+    assert_eq!(ended["status"], "confirmed");
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_under_its_key() {
+    let sale = sale().await;
+    let hold = sale.lock(1).await;
+    let booked = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
+    let path = format!("/api/bookings/{}/cancel", text(&booked.json()["booking_id"]));
+    let cancel = || {
+        let ask = sale.house.ask("POST", &path).login(&sale.login);
+        ask.header("idempotency-key", "k").send()
+    };
+    sale.house.faults.be_down(true);
+    assert_eq!(cancel().await.refusal(), (503, "unavailable".into()));
+    sale.house.faults.be_down(false);
+    cancel().await.expect(202);
+}

@@ -1,5 +1,6 @@
 //! A whole house in one process: an embedded ledger, the stages, and the server before them.
 use crate::client::{Answer, Ask, PATIENCE};
+use crate::faulty_log::{Faults, FaultyLog};
 use allocator::{HoldSweeper, LocalSeatStore, OutcomeApplier, SeatAllocator};
 use ingress::{Config, Parts, Server, sign_login};
 use ledger::books::{Begun, Settlement};
@@ -8,8 +9,8 @@ use ledger::keys::Keyring;
 use ledger::projector::ProjectorConfig;
 use ledger::purchase::ChargeResult;
 use ledger::{
-    Account, AccountId, BookingCommand, Clock, Group, IdSource, Message, Projector, Role,
-    Subscription,
+    Account, AccountId, BookingCommand, BookingLog, Clock, Group, IdSource, Message, Projector,
+    Role, Subscription,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ pub(crate) struct House {
     pub clock: Clock,
     pub ids: IdSource,
     pub ledger: TestLedger,
+    /// What the log does to those who append.
+    pub faults: Faults,
     _tasks: TaskTracker,
     /// Stops the server alone.
     pub front: CancellationToken,
@@ -52,7 +55,9 @@ impl House {
         let (clock, ids) = (Clock::System, IdSource::system());
         let keys = Keyring::ephemeral(clock.now());
         let room = waiting_room(&ledger, &keys, &clock, &ids);
-        let seats = allocator(&ledger, &clock, &ids);
+        let faults = Faults::default();
+        let log = Arc::new(FaultyLog::new(ledger.log.clone(), faults.clone()));
+        let seats = allocator(&ledger, log, &clock, &ids);
         let projector = ProjectorConfig::default();
         let projector = Projector::new(ledger.log.clone(), ledger.views.clone(), projector);
         let server = Server::new(Parts {
@@ -79,7 +84,7 @@ impl House {
             async move { projector.run(back).await.unwrap() }
         });
         let commands = Mutex::new(ledger.log.subscribe(Group::PaymentWorker).await.unwrap());
-        Self { address, keys, clock, ids, ledger, _tasks: tasks, front, back, commands }
+        Self { address, keys, clock, ids, ledger, faults, _tasks: tasks, front, back, commands }
     }
 
     pub(crate) fn ask(&self, method: &'static str, path: &str) -> Ask {
@@ -198,12 +203,17 @@ fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock, ids: &IdSour
     })
 }
 
-fn allocator(ledger: &TestLedger, clock: &Clock, ids: &IdSource) -> SeatAllocator {
+fn allocator(
+    ledger: &TestLedger,
+    log: Arc<dyn BookingLog>,
+    clock: &Clock,
+    ids: &IdSource,
+) -> SeatAllocator {
     SeatAllocator::new(allocator::Parts {
         store: Arc::new(LocalSeatStore::new(ledger.journal.clone())),
         purchases: ledger.books.purchases.clone(),
         events: ledger.books.events.clone(),
-        log: ledger.log.clone(),
+        log,
         clock: clock.clone(),
         ids: ids.clone(),
         config: allocator::Config {

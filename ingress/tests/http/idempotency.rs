@@ -2,6 +2,7 @@
 use crate::client::{Answer, Ask};
 use crate::house::House;
 use ledger::Role;
+use ledger::books::RequestKey;
 use serde_json::json;
 
 fn keyed(ask: Ask, key: &str) -> Ask {
@@ -110,4 +111,22 @@ async fn keys_that_are_none_are_refused() {
     let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
     let refused = keyed(keyed(ask, "a"), "b").send().await;
     assert_eq!(refused.refusal(), (400, "malformed".into()));
+}
+
+#[tokio::test]
+async fn a_request_that_runs_is_not_begun_again() {
+    let house = House::open().await;
+    let (account, login) = house.account(Role::Admin).await;
+    let form = json!({ "name": "N", "date": "2030-05-01", "venue": "V", "total_seats": 1 });
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, form.to_string().as_bytes());
+    let key = RequestKey {
+        account: account.as_str().to_owned(),
+        route: "POST /api/events".into(),
+        key: "k".into(),
+    };
+    let hash = digest.as_ref().try_into().unwrap();
+    house.ledger.books.requests.begin(&key, hash, house.clock.now()).await.unwrap();
+    let ask = house.ask("POST", "/api/events").login(&login).json(&form);
+    let running = keyed(ask, "k").send().await;
+    assert_eq!(running.refusal(), (409, "idempotency_running".into()));
 }

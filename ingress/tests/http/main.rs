@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod client;
+mod faulty_log;
 mod house;
 mod schema;
 
