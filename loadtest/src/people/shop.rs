@@ -62,9 +62,9 @@ impl Person {
         let part = self.below(100) as f64 / 100.0;
         self.pause(self.sale.scenario.think.mul_f64(part)).await;
         for attempt in 1..=ATTEMPTS_MAX {
-            let card = match (self.plan.persona, attempt) {
-                (Persona::Decliner, _) | (Persona::Retrier, 1) => "tok_decline",
-                (_, 1) => "tok_default",
+            let card = match attempt {
+                _ if attempt <= self.plan.persona.bad_cards() => "tok_decline",
+                1 => "tok_default",
                 _ => "tok_good",
             };
             let booked = self.sale.now();
