@@ -1,5 +1,6 @@
 //! The house rules that a script can hold: what depends on what, what a file looks like, and what
 //! may be linked in.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

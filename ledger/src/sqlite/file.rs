@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long a statement waits for another process's lock (a verb beside a live `serve`).
@@ -39,6 +40,7 @@ pub struct SqliteFile {
     readers: SqlitePool,
     fatal: watch::Receiver<Option<String>>,
     writer: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl SqliteFile {
@@ -68,9 +70,10 @@ impl SqliteFile {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (fatal_to, fatal) = watch::channel(None);
         let writer = TaskTracker::new();
-        writer.spawn(writer::run(connection, queue, fatal_to));
+        let closing = CancellationToken::new();
+        writer.spawn(writer::run(connection, queue, fatal_to, closing.clone()));
         writer.close();
-        Ok(Self { path: path.to_owned(), jobs, readers, fatal, writer })
+        Ok(Self { path: path.to_owned(), jobs, readers, fatal, writer, closing })
     }
 
     pub fn path(&self) -> &Path {
@@ -126,12 +129,11 @@ impl SqliteFile {
         self.fatal.clone()
     }
 
-    /// Waits for the writes in hand and closes. Every clone must be dropped for the writer to end.
+    /// Finishes the writes in hand and closes the file; clones are refused from then on.
     pub async fn close(self) {
-        let Self { jobs, readers, writer, .. } = self;
-        drop(jobs);
-        readers.close().await;
-        writer.wait().await;
+        self.closing.cancel();
+        self.writer.wait().await;
+        self.readers.close().await;
     }
 }
 

@@ -32,10 +32,11 @@ pub(super) struct Loops {
     ends: mpsc::Receiver<&'static str>,
 }
 
-/// Tokens that stop the front and then the back.
+/// Tokens that stop the front and then the back, and whose commits to wait for in between.
 pub(super) struct Stopping {
     front: CancellationToken,
     back: CancellationToken,
+    room: WaitingRoom,
 }
 
 impl Default for Loops {
@@ -64,9 +65,11 @@ impl Loops {
         config: &Configuration,
         listener: TcpListener,
     ) -> anyhow::Result<Stopping> {
-        let stopping = Stopping { front: CancellationToken::new(), back: CancellationToken::new() };
         let (pressure_to, pressure) = watch::channel(Arc::default());
         let stages = Stages::new(node, config, pressure);
+        let room = stages.room.clone();
+        let stopping =
+            Stopping { front: CancellationToken::new(), back: CancellationToken::new(), room };
         // Each is handed to its one loop; the roles name each other at most once.
         let mut server = Some((Server::new(stages.ingress(node, config)), listener));
         let Stages { room, seats, projector } = stages;
@@ -172,14 +175,15 @@ impl Loops {
     /// Stops accepting and finishes requests, then finishes the batches in hand behind them, then
     /// stops what operators watch.
     pub(super) async fn drain(self, stopping: Stopping, watching: CancellationToken) {
-        for (tracker, token) in [
-            (self.front, stopping.front),
-            (self.back, stopping.back),
-            (self.watching, watching),
-        ] {
-            token.cancel();
-            tracker.close();
-            tracker.wait().await;
-        }
+        stop(&self.front, &stopping.front).await;
+        stop(&self.back, &stopping.back).await;
+        stopping.room.drain().await;
+        stop(&self.watching, &watching).await;
     }
+}
+
+async fn stop(tracker: &TaskTracker, token: &CancellationToken) {
+    token.cancel();
+    tracker.close();
+    tracker.wait().await;
 }

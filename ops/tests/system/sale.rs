@@ -272,7 +272,7 @@ async fn the_document_lists_the_routes_that_are_served() {
     let printed = verb(folder.path(), &["openapi"]).await;
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let address = path.replace('{', "").replace('}', "");
+        let address = path.replace(['{', '}'], "");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let listed = operations.get(method.as_str().to_lowercase()).is_some();
             let answer = visitor.try_send(method.clone(), &address, None).await.unwrap();
