@@ -30,12 +30,17 @@ struct Way<'p> {
     metrics: &'p RouteMetrics,
 }
 
-/// Answers one request.
-pub(crate) async fn answer(
+/// Answers one request. It is our turn from now on, not only once the future is polled: hyper
+/// looks at the socket in between.
+pub(crate) fn answer(
     peer: Arc<Peer>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
     let turn = Turn::begin(&peer.pace);
+    async move { Ok(answer_in_turn(peer, request).await.map(|body| body.with_turn(turn))) }
+}
+
+async fn answer_in_turn(peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let app = &peer.app;
     let (head, body) = request.into_parts();
@@ -89,7 +94,7 @@ pub(crate) async fn answer(
         },
         "answered"
     );
-    Ok(answer.map(|body| body.with_turn(turn)))
+    answer
 }
 
 /// Limits, and the shapes of a head that HTTP/1.1 forbids but hyper lets pass.

@@ -92,10 +92,7 @@ impl Socket {
             self.ended = true;
             return Ok(());
         }
-        if is_ours(self.turns) {
-            return Ok(());
-        }
-        if self.phase == Phase::Idle {
+        if self.phase == Phase::Idle && !is_ours(self.turns) {
             self.phase = Phase::Head;
             self.reading.disarm();
         }
@@ -116,7 +113,9 @@ impl AsyncRead for Socket {
         if turns != self.turns {
             self.turns = turns;
             self.phase = Phase::Idle;
-            self.scan.restart();
+            if !is_ours(turns) {
+                self.scan.after_answer();
+            }
             self.reading.disarm();
         }
         let before = buffer.filled().len();

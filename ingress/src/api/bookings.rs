@@ -235,7 +235,7 @@ impl BookingShown {
         let seat_of =
             |item: &PlaceId| booking.items.iter().find(|bought| bought.item == *item)?.seat.clone();
         let tickets = booking.tickets.iter().map(|ticket| TicketLink {
-            id: ticket.ticket_id.clone(),
+            ticket_id: ticket.ticket_id.clone(),
             item: ticket.item.clone(),
             seat: seat_of(&ticket.item),
             url: format!("/api/tickets/{}", ticket.ticket_id),
