@@ -355,7 +355,13 @@ impl Run {
         let Some(id) = pick(&self.holds, hold).cloned() else { return Ok(()) };
         let payment_token = PaymentToken::parse("tok_good").unwrap();
         let account = self.accounts[who].clone();
-        let ask = Pay { account, target: BookTarget::Hold(id.clone()), payment_token, key: None };
+        let ask = Pay {
+            account,
+            target: BookTarget::Hold(id.clone()),
+            payment_token,
+            key: None,
+            joins: None,
+        };
         let answer = self.core.pay(&self.at, &ask);
         let Some(model) = self.model.live.get_mut(id.as_str()) else {
             let settled = matches!(

@@ -1,7 +1,9 @@
 //! The handle: everything that others ask of the allocator.
 use crate::recovery::EventSlot;
 use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
-use crate::{Config, Error, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics};
+use crate::{
+    Config, Error, HoldRecord, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics,
+};
 use ledger::books::{Events, Purchases};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, HoldId, IdSource, StoreError,
@@ -109,11 +111,36 @@ impl SeatAllocator {
     ) -> Result<ReleaseAnswer, Error> {
         let Some(event) = hold.event() else { return Ok(ReleaseAnswer::NotFound) };
         let Some(slot) = self.slot_of(&event).await? else { return Ok(ReleaseAnswer::NotFound) };
-        let store = &self.parts().store;
-        let answer =
-            self.ask(&slot, |at| async move { store.release(&at, hold, account).await }).await?;
+        let mut answer = self.release_once(&slot, hold, account).await?;
+        if answer == ReleaseAnswer::Paying
+            && let Some(record) = self.kept_record(&slot, hold).await?
+            && let Some(payment) = record.payment()
+            && self.decided(&slot, &payment.command).await?.is_some()
+        {
+            // Its outcome was on the way and is applied now.
+            answer = self.release_once(&slot, hold, account).await?;
+        }
         metrics::released(answer);
         Ok(answer)
+    }
+
+    async fn release_once(
+        &self,
+        slot: &EventSlot,
+        hold: &HoldId,
+        account: &AccountId,
+    ) -> Result<ReleaseAnswer, Error> {
+        let store = &self.parts().store;
+        self.ask(slot, |at| async move { store.release(&at, hold, account).await }).await
+    }
+
+    async fn kept_record(
+        &self,
+        slot: &EventSlot,
+        hold: &HoldId,
+    ) -> Result<Option<HoldRecord>, Error> {
+        let (store, which) = (&self.parts().store, &Find::Hold(hold.clone()));
+        Ok(self.ask(slot, |at| async move { store.find(&at, which).await }).await?.pop())
     }
 
     /// The booking that a hold is paying, for when neither views nor books know it yet.
@@ -129,9 +156,7 @@ impl SeatAllocator {
         let Some(hold) = id.hold() else { return Ok(None) };
         let Some(event) = hold.event() else { return Ok(None) };
         let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
-        let (store, which) = (&self.parts().store, &Find::Hold(hold));
-        let records = self.ask(&slot, |at| async move { store.find(&at, which).await }).await?;
-        let paying = records.into_iter().find(|record| record.is_paying(id));
+        let paying = self.kept_record(&slot, &hold).await?.filter(|record| record.is_paying(id));
         Ok(paying.and_then(|record| record.payment().map(|payment| payment.command.clone())))
     }
 

@@ -68,6 +68,9 @@ pub struct Pay {
     pub target: BookTarget,
     pub payment_token: PaymentToken,
     pub key: Option<Keyed>,
+    /// A booking that the books have not decided: if it is what the hold is paying, the key is
+    /// kept beside it. Before that is known, a key must not be bound to what is already over.
+    pub joins: Option<BookingId>,
 }
 
 /// The answer to [`Pay`].

@@ -161,7 +161,8 @@ impl EventSeats {
             if let HoldState::Paying(payment) = &mut record.state {
                 payment.shared = true;
             }
-            if !keyed {
+            let joins = ask.joins.as_ref().is_some_and(|booking| record.is_paying(booking));
+            if joins && !keyed {
                 record.keep_key(ask.key.as_ref());
             }
         });

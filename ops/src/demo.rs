@@ -3,8 +3,8 @@ use crate::serve::say;
 use anyhow::Context;
 use ledger::books::Events;
 use ledger::{
-    Clock, Currency, Cursor, Event, IdSource, LIMIT_MAX, Layout, Money, QueueId, QueueSettings, Row,
-    SaleTerms, Seating, Section, SectionId, Timestamp,
+    Clock, Currency, Cursor, Event, IdSource, LIMIT_MAX, Layout, Money, QueueId, QueueSettings,
+    Row, SaleTerms, Seating, Section, SectionId, Timestamp,
 };
 use std::sync::Arc;
 

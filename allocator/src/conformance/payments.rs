@@ -69,6 +69,9 @@ async fn keys(store: Arc<dyn SeatStore>) {
     let live = |keyed| Paid::Live { command: first.clone(), keyed };
     assert_eq!(house.pay_hold(&hold, Some(("one", 1))).await, live(true));
     assert_eq!(house.pay_hold(&hold, Some(("two", 1))).await, live(false));
+    assert_eq!(house.join(&hold, ("two", 1), &first.booking_id).await, live(false));
+    // Not bound: nobody said that the booking is undecided.
+    assert_eq!(house.pay_hold(&hold, Some(("three", 1))).await, live(false));
     assert_eq!(house.pay_hold(&hold, Some(("one", 2))).await, Paid::Mismatch);
     house.apply(&first, BookingStatus::Declined).await;
     let before = Paid::Before(first.booking_id.clone());

@@ -109,12 +109,29 @@ async fn a_second_book_first_applies_what_the_books_decided() {
     assert_eq!(venue.drawn(1).await, "h");
     let second = accepted(venue.book(&hold, Some("two")).await);
     assert_eq!(second.attempt, 2);
+    venue.decide(false).await;
+    // The decline is in the books but not in the seats: a new key must not be bound to it.
+    let third = accepted(venue.book(&hold, Some("three")).await);
+    assert_eq!((third.attempt, third.status), (3, BookingStatus::Processing));
+    let second = third;
     venue.decide(true).await;
     let bought = accepted(venue.book(&hold, None).await);
     assert_eq!((bought.id, bought.status), (second.id, BookingStatus::Confirmed));
     assert_eq!(venue.drawn(1).await, "s");
     let declined = accepted(venue.book(&hold, Some("one")).await);
     assert_eq!(declined.id, first.id);
+}
+
+#[tokio::test]
+async fn a_release_first_applies_what_the_books_decided() {
+    let venue = Venue::open().await;
+    let hold = venue.held(&venue.account(), &[0]).await;
+    accepted(venue.book(&hold, None).await);
+    let release = || venue.seats.release(&hold.id, &hold.account);
+    assert_eq!(release().await.unwrap(), ReleaseAnswer::Paying);
+    venue.decide(false).await;
+    assert_eq!(release().await.unwrap(), ReleaseAnswer::Released);
+    assert_eq!(venue.drawn(1).await, ".");
 }
 
 #[tokio::test]

@@ -112,7 +112,9 @@ impl Layers {
                     break;
                 }
                 let slot = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-                let Value::Table(inner) = slot else { bail!("{key:?} is both a value and a table") };
+                let Value::Table(inner) = slot else {
+                    bail!("{key:?} is both a value and a table")
+                };
                 table = inner;
             }
         }
@@ -195,7 +197,8 @@ mod tests {
         std::fs::write(&path, "[b]\nz = 1\n").unwrap();
         let error = Layers::defaults(DEFAULTS).unwrap().add_file(&path).unwrap_err();
         assert!(error.to_string().contains("\"b.z\""), "{error}");
-        for (name, value) in [("TIDEGATE_NOPE", "1"), ("TIDEGATE_A", "x"), ("TIDEGATE_B_D_E", "2")] {
+        for (name, value) in [("TIDEGATE_NOPE", "1"), ("TIDEGATE_A", "x"), ("TIDEGATE_B_D_E", "2")]
+        {
             let error = with_environment(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -1,7 +1,8 @@
 //! Relations between limits: what each value alone cannot tell.
 use super::{Configuration, GatewayUrl, Profile};
 use crate::roles::{self, Role};
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
+use payment_worker::gateway::Simulation;
 
 /// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
 const LEEWAY_SECONDS_MAX: u32 = 5;
@@ -14,7 +15,10 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         "roles: the embedded stores live in one process, so it must run every role"
     );
     config.ingress.check().map_err(|message| anyhow!(message))?;
-    ensure!(config.ingress.connections_max >= 1_000, "ingress.connections_max must be at least 1000");
+    ensure!(
+        config.ingress.connections_max >= 1_000,
+        "ingress.connections_max must be at least 1000"
+    );
     config.payment_worker.validate()?;
     let room = &config.waiting_room;
     ensure!(
@@ -29,10 +33,12 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         config.allocator.seats_age_max_ms <= 1_000,
         "allocator.seats_age_max_ms must be at most 1000"
     );
-    if config.profile == Profile::Production
-        && let GatewayUrl::Simulated(_) = config.payment.gateway
-    {
-        bail!("payment.gateway: the simulated gateway does not run under profile = \"production\"");
+    if let GatewayUrl::Simulated(query) = &config.payment.gateway {
+        ensure!(
+            config.profile != Profile::Production,
+            "payment.gateway: the simulated gateway does not run under profile = \"production\""
+        );
+        Simulation::parse(query).context("payment.gateway")?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ async fn killed_again_and_again_it_loses_nothing_that_it_acknowledged() {
         let mut count = world.count.subscribe();
         timeout(PATIENCE, count.wait_for(|now| *now >= next)).await.expect("progress").unwrap();
         node.kill().await;
-        node = Node::start(data, &["--no-limits", "--listen", &address]).await;
+        node = Node::start_at(data, &address, &["--no-limits"]).await;
         assert_holds_are_there(&world, &holds).await;
         serving = assert_line_never_goes_back(&world, serving).await;
     }

@@ -53,8 +53,12 @@ pub(crate) async fn assert_audit_holds(data: &Path) {
 impl Node {
     /// Starts `serve` with free ports and waits until it is ready.
     pub(crate) async fn start(data: &Path, more: &[&str]) -> Self {
-        let mut arguments =
-            vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        Self::start_at(data, "127.0.0.1:0", more).await
+    }
+
+    /// Starts `serve` at an address.
+    pub(crate) async fn start_at(data: &Path, listen: &str, more: &[&str]) -> Self {
+        let mut arguments = vec!["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"];
         arguments.extend(more);
         Self::run(tidegate(data, &arguments)).await
     }

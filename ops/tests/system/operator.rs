@@ -6,7 +6,13 @@ use std::path::Path;
 use tokio::time::timeout;
 
 /// Runs `serve`, which must end by itself with this exit code and these words on stderr.
-async fn serve_refuses(data: &Path, arguments: &[&str], env: &[(&str, &str)], code: i32, words: &str) {
+async fn serve_refuses(
+    data: &Path,
+    arguments: &[&str],
+    env: &[(&str, &str)],
+    code: i32,
+    words: &str,
+) {
     let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     all.extend(arguments);
     let mut command = tidegate(data, &all);

@@ -190,7 +190,8 @@ async fn a_crowd_waits_its_turn_and_passes_verify_from_the_published_keys() {
     let pass = granted(&ada, &queue).await;
     let not_yet = bob.post(&format!("{queue}/pass"), json!({})).await;
     not_yet.expect(202);
-    let shared = visitor.register("eve").await.with("queue-token", first["token"].as_str().unwrap());
+    let shared =
+        visitor.register("eve").await.with("queue-token", first["token"].as_str().unwrap());
     let problem = shared.post(&format!("{queue}/pass"), json!({})).await.expect(409);
     assert_eq!(problem["code"], "token_used");
 
@@ -268,7 +269,10 @@ async fn the_document_lists_the_routes_that_are_served() {
     let node = Node::start(folder.path(), &[]).await;
     let visitor = node.client();
     let document = visitor.get("/openapi.json").await.expect(200);
-    assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
+    assert_eq!(
+        document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(),
+        ["3", "1"]
+    );
     let printed = verb(folder.path(), &["openapi"]).await;
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     for (path, operations) in document["paths"].as_object().unwrap() {
