@@ -1,5 +1,6 @@
 //! From a hold to a booking, through a log that fails in every way, and back.
 use super::venue::{Mood, Venue};
+use crate::ReleaseAnswer;
 use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, OutcomeApplier, Parts};
 use crate::{SeatAllocator, SeatHold};
 use ledger::conformance::sqlite_ledger;

@@ -47,7 +47,7 @@ struct BookingShown {
 
 #[derive(Serialize)]
 struct TicketLink {
-    id: TicketId,
+    ticket_id: TicketId,
     item: PlaceId,
     seat: Option<PlaceId>,
     url: String,

@@ -25,7 +25,7 @@ async fn bought() -> Bought {
             break shown;
         }
     };
-    let ticket = shown["tickets"][0]["id"].as_str().unwrap().to_owned();
+    let ticket = shown["tickets"][0]["ticket_id"].as_str().unwrap().to_owned();
     let booking = shown["id"].as_str().unwrap().to_owned();
     Bought { house, login, booking, ticket }
 }
