@@ -47,6 +47,8 @@ struct BookingShown {
 
 #[derive(Serialize)]
 struct TicketLink {
+    /// As the ticket names itself, and as whatever points at a ticket does.
+    id: TicketId,
     ticket_id: TicketId,
     item: PlaceId,
     seat: Option<PlaceId>,
@@ -235,6 +237,7 @@ impl BookingShown {
         let seat_of =
             |item: &PlaceId| booking.items.iter().find(|bought| bought.item == *item)?.seat.clone();
         let tickets = booking.tickets.iter().map(|ticket| TicketLink {
+            id: ticket.ticket_id.clone(),
             ticket_id: ticket.ticket_id.clone(),
             item: ticket.item.clone(),
             seat: seat_of(&ticket.item),

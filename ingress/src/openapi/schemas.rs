@@ -296,7 +296,8 @@ fn bookings() -> Value {
             "status": statuses, "failure_code": maybe("string"), "seats": list_of(id()),
             "items": list_of(to("Item")), "total": to("Money"),
             "tickets": list_of(answer(json!({
-                "ticket_id": id(), "item": id(), "seat": maybe_to("Id"), "url": text(),
+                "id": id(), "ticket_id": id(), "item": id(), "seat": maybe_to("Id"),
+                "url": text(),
             }))),
             "refunds": list_of(answer(json!({
                 "refund_id": id(), "amount": to("Money"), "items": list_of(id()),
