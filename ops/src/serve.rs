@@ -10,7 +10,7 @@ use crate::config::{Configuration, Profile};
 use crate::first_admin::{self, Credentials, FirstAdmin};
 use crate::stores::Stores;
 use crate::{Failure, demo, folder, keyfile, logs};
-pub(crate) use signals::stop_signal;
+pub(crate) use signals::Signals;
 
 use anyhow::{Context, anyhow};
 use ledger::{Clock, IdSource};
@@ -79,6 +79,8 @@ impl Node {
     }
 
     async fn run(self, config: &Configuration, demo: bool) -> Result<(), Failure> {
+        // Before anyone can know that we run: whoever reads the ready line may stop us at once.
+        let signals = Signals::listen()?;
         let public = listen(&config.listen).await?;
         let admin = listen(&config.admin_listen).await?;
         let (address, admin_address) = (local(&public)?, local(&admin)?);
@@ -96,7 +98,7 @@ impl Node {
             demo::explain(self.stores.books.events.as_ref(), &address).await?;
         }
         announce(&format!("tidegate ready: {address} admin {admin_address}"))?;
-        let ended = signals::wait(self.stores.fatal(), loops.first_end()).await;
+        let ended = signals.wait(self.stores.fatal(), loops.first_end()).await;
         readiness.set(false);
         loops.drain(stopping, watching).await;
         self.stores.close().await;
