@@ -318,7 +318,8 @@ mod tests {
             (r#", "sections": [{"id": "a b", "name": "A", "capacity": 1}]"#, "sections[0].id"),
             (r#", "sections": [{"id": "a", "name": "A"}]"#, "sections[0].rows"),
             (
-                r#", "sections": [{"id": "a", "name": "A", "rows": [{"name": "A", "seats": [1]}]}]"#,
+                r#", "sections": [{"id": "a", "name": "A",
+                     "rows": [{"name": "A", "seats": [1]}]}]"#,
                 "sections[0].rows[0].seats[0]",
             ),
             (

@@ -7,7 +7,7 @@ use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
 use http::header::SET_COOKIE;
-use http::{HeaderValue, Response, StatusCode, request};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
@@ -36,16 +36,20 @@ struct PassShown<'a> {
 }
 
 /// The path that a whole crowd polls: no task, no copy of the board, nothing personal.
-pub(crate) async fn watch(app: &App, head: &request::Parts, param: Range<usize>) -> Outcome {
-    if head.uri.query().is_some() {
-        return Err(Problem::field("", "this address takes no parameters"));
-    }
-    let raw = head.uri.path().get(param).unwrap_or_default();
-    let queue = parse_id(raw, QueueId::parse)?;
+pub(crate) async fn watch<B>(app: &App, request: &Request<B>, param: Range<usize>) -> Outcome {
+    let queue = watched(request.uri(), param)?;
     let Some(board) = app.room.board(&queue).await? else {
         return Err(Problem::not_found("there is no such queue"));
     };
-    Ok(response::tagged(&head.headers, &board.etag, PUBLIC_SECOND, || board.body.clone()))
+    let body = || board.body.clone();
+    Ok(response::tagged(request.headers(), &board.etag, PUBLIC_SECOND, body))
+}
+
+fn watched(uri: &Uri, param: Range<usize>) -> Result<QueueId, Problem> {
+    if uri.query().is_some() {
+        return Err(Problem::field("", "this address takes no parameters"));
+    }
+    parse_id(uri.path().get(param).unwrap_or_default(), QueueId::parse)
 }
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {

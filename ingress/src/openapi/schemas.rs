@@ -230,7 +230,8 @@ fn queues() -> Value {
             "session_seconds": count(), "opens_at": time(),
         })),
         "Board": answer(json!({
-            "queue_id": id(), "state": state, "order": text(), "opens_at": time(), "as_of": time(), "now_serving": count(),
+            "queue_id": id(), "state": state, "order": text(), "opens_at": time(),
+            "as_of": time(), "now_serving": count(),
             "joined": count(), "rate_per_minute": count(), "seats_available": maybe("integer"),
             "price_from": maybe_to("Money"),
             "poll": list_of(list_of(maybe("integer"))), "message": maybe("string"),
