@@ -110,7 +110,7 @@ async fn declines_give_the_seats_back_and_the_third_frees_them() {
 #[tokio::test]
 async fn a_cancelled_booking_is_refunded_and_its_ticket_is_void() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), &[]).await;
+    let node = Node::start(folder.path(), &["--no-limits"]).await;
     let visitor = node.client();
     let event = visitor.event(plain_event(4)).await;
     let ada = visitor.register("ada").await;
@@ -163,7 +163,7 @@ async fn gate_scan(gate: &Client, ticket: Value) -> String {
 #[tokio::test]
 async fn a_crowd_waits_its_turn_and_passes_verify_from_the_published_keys() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), &[]).await;
+    let node = Node::start(folder.path(), &["--no-limits"]).await;
     let visitor = node.client();
     let admin = visitor.as_admin().await;
     let mut body = plain_event(10);
