@@ -71,7 +71,7 @@ impl EventSeats {
         }
     }
 
-    /// The wanted places in order if all are free; one's own hold if it is exactly these.
+    /// The wanted places in order if all are free; one's own hold if it has them all.
     fn wanted(&mut self, places: &[u32], ask: &Lock) -> Result<Vec<u32>, Locked> {
         let mut places = places.to_vec();
         places.sort_unstable();
@@ -81,8 +81,10 @@ impl EventSeats {
             return Ok(places);
         }
         let Some(Owner::Hold(id)) = self.owner(*first).cloned() else { return Err(Locked::Taken) };
-        let same = |hold: &HoldRecord| hold.account == ask.account && hold.places == places;
-        if !self.record(&id).is_some_and(same) {
+        let mine = |hold: &HoldRecord| {
+            hold.account == ask.account && places.iter().all(|place| hold.places.contains(place))
+        };
+        if !self.record(&id).is_some_and(mine) {
             return Err(Locked::Taken);
         }
         self.change(&id, |hold| hold.keep_lock_key(ask.key.as_ref()));

@@ -93,13 +93,16 @@ impl Exchange {
         Ok(Some(login))
     }
 
-    /// Who is logged in, if that is somebody with this role.
-    pub(crate) fn login_as(&self, role: Role) -> Result<Login, Problem> {
+    /// Who is logged in, if that is somebody with this role now: a login outlives a change of
+    /// role, so the books are asked.
+    pub(crate) async fn login_as(&self, role: Role) -> Result<Login, Problem> {
         let login = self.login()?;
-        if login.role == role {
-            return Ok(login);
+        let account = self.app().books.accounts.by_id(&login.account).await?;
+        if account.is_some_and(|account| account.role == role) {
+            return Ok(Login { role, ..login });
         }
-        Err(Problem::new(Code::Forbidden, format!("only for accounts with the role {role:?}")))
+        let detail = format!("only for accounts with the role {}", role.as_str());
+        Err(Problem::new(Code::Forbidden, detail))
     }
 
     /// The queue token or pass of `queue`, from its header or its cookie.

@@ -111,6 +111,7 @@ impl Configuration {
         let mut config: Self = layers.read().context("reading the configuration")?;
         config.layers = layers;
         config.resolve_paths(cli.config.as_deref());
+        config.ingress.cookies_secure |= config.profile == Profile::Production;
         relations::check(&config)?;
         Ok(config)
     }

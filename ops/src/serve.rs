@@ -38,13 +38,15 @@ pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<()
     node.run(&config, flags.demo).await
 }
 
-async fn first_admin(node: &Node, config: &Configuration) -> anyhow::Result<()> {
+async fn first_admin(node: &Node, config: &Configuration) -> Result<(), Failure> {
     let accounts = node.stores.books.accounts.as_ref();
     let credentials = Credentials::from_environment();
     if config.profile == Profile::Production
         && let Some(password) = &credentials.password
     {
-        ingress::check_strong_password(password).context("TIDEGATE_ADMIN_PASSWORD is too weak")?;
+        ingress::check_strong_password(password)
+            .context("TIDEGATE_ADMIN_PASSWORD is too weak")
+            .map_err(Failure::Usage)?;
     }
     let made =
         first_admin::ensure(accounts, credentials, &config.data, &node.ids, &node.clock).await?;

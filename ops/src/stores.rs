@@ -2,7 +2,7 @@
 use crate::config::{Configuration, GatewayUrl, QueueUrl, RecordUrl, SeatsUrl};
 use crate::folder;
 use allocator::SeatStore;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ledger::sqlite::{self, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
 use ledger::{BookingLog, Books, Clock, SeatJournal, Views};
 use payment_worker::gateway::{HttpGateway, PaymentGateway, SimulatedGateway, Simulation};
@@ -30,6 +30,13 @@ struct Files {
 }
 
 impl Stores {
+    /// Opens what is there; a mistyped folder is an error, not a new and empty sale.
+    pub(crate) async fn open_existing(config: &Configuration) -> anyhow::Result<Self> {
+        let path = config.stores.books.path(&config.data);
+        ensure!(path.exists(), "there is no sale at {}", path.display());
+        Self::open(config).await
+    }
+
     /// Opens what the configuration names, making and migrating what is missing.
     pub(crate) async fn open(config: &Configuration) -> anyhow::Result<Self> {
         folder::make(&config.data)?;

@@ -90,9 +90,16 @@ pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
     };
     let key = idempotency::keyed(exchange.headers(), &received)?;
     let (account, payment_token) = (login.account, form.payment_token);
+    let keyed = key.is_some();
     let request = BookRequest { event, account, target, payment_token, key };
     match exchange.app().seats.book(request).await? {
-        BookAnswer::Accepted(booking) => Ok(accepted(&booking, "Booking accepted!")),
+        BookAnswer::Accepted(mut booking) => {
+            if keyed {
+                // The same key gets the same answer, whatever has come of it since.
+                booking.status = BookingStatus::Processing;
+            }
+            Ok(accepted(&booking, "Booking accepted!"))
+        }
         BookAnswer::NotHolder => Err(not_holder()),
         BookAnswer::Expired | BookAnswer::NotFound => {
             Err(Problem::new(Code::HoldExpired, "you hold no such seats (any more)"))

@@ -104,7 +104,7 @@ pub(crate) async fn get(exchange: Exchange) -> Outcome {
 }
 
 pub(crate) async fn create(mut exchange: Exchange) -> Outcome {
-    let login = exchange.login_as(Role::Admin)?;
+    let login = exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
     let form = received.read(event_form::read)?;
@@ -140,7 +140,7 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
 }
 
 pub(crate) async fn patch_queue(mut exchange: Exchange) -> Outcome {
-    exchange.login_as(Role::Admin)?;
+    exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
     let patch = exchange.receive().await?.read(event_form::queue_patch)?;
     let shelved = named(&exchange).await?;

@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -47,6 +49,7 @@ impl SqliteFile {
     /// Opens or creates the file, checks it, migrates it, and starts its writer.
     pub async fn open(path: &Path, migrations: &Migrator) -> Result<Self, FileFailure> {
         let open = |source| FileFailure::Open { path: path.into(), source };
+        make_for_owner(path).map_err(|source| open(source.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -135,6 +138,11 @@ impl SqliteFile {
         self.writer.wait().await;
         self.readers.close().await;
     }
+}
+
+/// A new file is for its owner only; SQLite gives its write-ahead log the same rights.
+fn make_for_owner(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// A damaged file is refused before anything is written to it.

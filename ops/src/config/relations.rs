@@ -14,6 +14,10 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         roles.len() == Role::ALL.len(),
         "roles: the embedded stores live in one process, so it must run every role"
     );
+    for (key, address) in [("listen", &config.listen), ("admin_listen", &config.admin_listen)] {
+        let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>().is_ok());
+        ensure!(port == Some(true), "{key}: {address:?} is not an address such as 127.0.0.1:8080");
+    }
     config.ingress.check().map_err(|message| anyhow!(message))?;
     ensure!(
         config.ingress.connections_max >= 1_000,

@@ -23,7 +23,7 @@ async fn set_role(config: &Configuration, username: &str, role: &str) -> Result<
     let role = Role::parse(role)
         .ok_or_else(|| Failure::usage(anyhow!("{role:?} is none of admin, gate, user")))?;
     let username = normalised(username)?;
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open_existing(config).await?;
     let found = stores.books.accounts.set_role(&username, role).await;
     stores.close().await;
     if found.context("changing the role")? {

@@ -10,7 +10,7 @@ use ledger::audit::{self, Finding, Sources, Verdict};
 use std::fmt::Write;
 
 pub(crate) async fn audit(config: &Configuration, flags: &Audit) -> Result<(), Failure> {
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open_existing(config).await?;
     let findings = check(&stores).await;
     stores.close().await;
     let findings = findings?;

@@ -10,7 +10,7 @@ pub(crate) async fn replay(config: &Configuration, flags: &Replay) -> Result<(),
     if !flags.views {
         return Ok(());
     }
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open_existing(config).await?;
     let purchases = stores.books.purchases.as_ref();
     let rebuilt = ledger::projector::rebuild(purchases, stores.views.as_ref()).await;
     stores.close().await;

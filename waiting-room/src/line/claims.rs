@@ -91,7 +91,7 @@ impl Line {
         account: &AccountId,
         source: AdmissionSource,
     ) -> Taken {
-        let until = self.now.plus_seconds(self.settings.session_seconds).plus_millis(999);
+        let until = self.now.plus_seconds(self.settings.session_seconds);
         // Whole seconds, so that the slot ends exactly with the pass's `exp`.
         let until = Timestamp::from_millis(until.seconds() * 1_000);
         self.slots.give(number, account, (self.now, until), source);
