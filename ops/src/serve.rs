@@ -76,6 +76,7 @@ impl Node {
         let metrics = crate::admin::install_metrics()?;
         let clock = Clock::System;
         let stores = Stores::open(config).await?;
+        stores.tidy();
         let keys = keyfile::open(&config.keys_file(), clock.now())?;
         Ok(Self { clock, ids: IdSource::system(), stores, keys, metrics })
     }

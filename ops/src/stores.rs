@@ -20,6 +20,7 @@ pub(crate) struct Stores {
     pub(crate) queue: Arc<dyn QueueStore>,
     pub(crate) seats: Arc<dyn SeatStore>,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
+    journal: SqliteJournal,
     files: Files,
 }
 
@@ -48,11 +49,16 @@ impl Stores {
         let QueueUrl::Local = urls.queue;
         let queue = Arc::new(waiting_room::LocalQueueStore::new());
         let SeatsUrl::Local = urls.seats;
-        let journal: Arc<dyn SeatJournal> =
-            Arc::new(SqliteJournal::new(files.tidegate_db().await?));
-        let seats = Arc::new(allocator::LocalSeatStore::new(journal));
+        let journal = SqliteJournal::new(files.tidegate_db().await?);
+        let kept: Arc<dyn SeatJournal> = Arc::new(journal.clone());
+        let seats = Arc::new(allocator::LocalSeatStore::new(kept));
         let gateway = gateway(config, &mut files).await?;
-        Ok(Self { books, log, views, queue, seats, gateway, files })
+        Ok(Self { books, log, views, queue, seats, gateway, journal, files })
+    }
+
+    /// What only the one `serve` on the data folder may tidy.
+    pub(crate) fn tidy(&self) {
+        self.journal.compact();
     }
 
     /// Each becomes `Some` when its store has failed for good.

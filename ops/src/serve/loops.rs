@@ -32,6 +32,19 @@ pub(super) struct Loops {
     ends: mpsc::Receiver<&'static str>,
 }
 
+/// Tells that a loop ended, also by a panic: a node without one of its loops must not go on.
+struct TellEnd {
+    name: &'static str,
+    to: mpsc::Sender<&'static str>,
+}
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        // Full only if nobody listens any more, and then nobody needs to know.
+        let _ = self.to.try_send(self.name);
+    }
+}
+
 /// Tokens that stop the front and then the back, and whose commits to wait for in between.
 pub(super) struct Stopping {
     front: CancellationToken,
@@ -164,11 +177,10 @@ impl Loops {
         name: &'static str,
         run: impl Future<Output = ()> + Send + 'static,
     ) {
-        let ends = self.ends_to.clone();
+        let end = TellEnd { name, to: self.ends_to.clone() };
         on.spawn(async move {
+            let _end = end;
             run.await;
-            // Full only if nobody listens any more, and then nobody needs to know.
-            let _ = ends.try_send(name);
         });
     }
 
