@@ -22,17 +22,18 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// The next batch, no larger than what may be in flight. Cancel-safe.
+    /// The next batch, no larger than what may be in flight and than `room`. Cancel-safe.
     pub(crate) async fn poll(
         &self,
         subscription: &mut dyn Subscription,
         not_before: Instant,
+        room: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         tokio::time::sleep_until(not_before).await;
         // Only the intake takes places, so what is free now is free still when the batch is here.
         drop(self.places.acquire().await);
         let free = self.places.available_permits();
-        subscription.next(free.clamp(1, self.batch_max)).await
+        subscription.next(free.min(room).clamp(1, self.batch_max)).await
     }
 
     /// Rule 13: one transaction for the places, then one for the cancels. While the books are down
