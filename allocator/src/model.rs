@@ -128,7 +128,9 @@ impl Model {
                 false => Expected::Refused(Locked::Expired),
             };
         }
-        let mine = |(_, hold): &(&String, &Hold)| hold.who == who && hold.places == places;
+        let mine = |(_, hold): &(&String, &Hold)| {
+            hold.who == who && places.iter().all(|place| hold.places.contains(place))
+        };
         if let Some((id, _)) = self.live.iter().find(mine) {
             return Expected::Known(id.clone());
         }
