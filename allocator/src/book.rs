@@ -30,9 +30,9 @@ impl SeatAllocator {
                 Paid::Begun(command) => return self.append_first(&slot, &command).await,
                 Paid::Live { command, keyed } => match self.decided(&slot, &command).await? {
                     None => {
-                        ask.joins = Some(command.booking_id.clone());
-                        self.pay(&slot, &ask).await?;
-                        return self.append_again(&command).await;
+                        if self.join(&slot, &mut ask, &command).await? {
+                            return self.append_again(&command).await;
+                        }
                     }
                     Some(booking) if keyed => return Ok(BookAnswer::Accepted(Box::new(booking))),
                     // The hold is now what the outcome made of it: ask again.
@@ -51,6 +51,22 @@ impl SeatAllocator {
     async fn pay(&self, slot: &EventSlot, ask: &Pay) -> Result<Paid, Error> {
         let store = &self.parts().store;
         self.ask(slot, |at| async move { store.pay(&at, ask).await }).await
+    }
+
+    /// Binds the key to the booking, if it is still what the hold pays for: its outcome may have
+    /// come since the books were asked.
+    async fn join(
+        &self,
+        slot: &EventSlot,
+        ask: &mut Pay,
+        command: &PlaceBooking,
+    ) -> Result<bool, Error> {
+        ask.joins = Some(command.booking_id.clone());
+        let joined = self.pay(slot, ask).await?;
+        ask.joins = None;
+        Ok(
+            matches!(joined, Paid::Live { command: now, .. } if now.booking_id == command.booking_id),
+        )
     }
 
     /// Nobody else knows of this command yet: if the log surely does not have it, the hold goes

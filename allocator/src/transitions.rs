@@ -145,6 +145,10 @@ impl EventSeats {
             }
             (HoldState::Paying(_), keyed) => self.join_payment(&id, ask, keyed.is_some()),
             (HoldState::Held | HoldState::Over { .. }, Some(booking)) => Paid::Before(booking),
+            // It was being paid a moment ago; whoever joins that does not mean to pay once more.
+            (HoldState::Held, None) if let Some(booking) = &ask.joins => {
+                Paid::Before(booking.clone())
+            }
             (HoldState::Held, None) => {
                 let begun = self.change(&id, |record| {
                     record.begin_payment(&at.event, ask.payment_token.clone(), now);

@@ -9,6 +9,7 @@ pub(super) async fn all(store: Arc<dyn SeatStore>) {
     sale_and_cancel(store.clone()).await;
     declines(store.clone()).await;
     keys(store.clone()).await;
+    joins(store.clone()).await;
     never_freed_while_paying(store.clone()).await;
     taken_back(store.clone()).await;
     targets(store.clone()).await;
@@ -86,6 +87,24 @@ async fn keys(store: Arc<dyn SeatStore>) {
     house.confirm(&second).await;
     assert_eq!(house.pay_hold(&hold, Some(("one", 1))).await, before);
     assert_eq!(house.pay_hold(&hold, Some(("three", 2))).await, Paid::Mismatch);
+}
+
+/// Whoever joins a booking that is over by now begins nothing, and its key stays unused.
+async fn joins(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let hold = held(house.lock(&house.account(), &[0]).await);
+    let first = house.begun(&hold).await;
+    house.apply(&first, BookingStatus::Declined).await;
+    let declined = house.hold(&hold).await;
+    let before = Paid::Before(first.booking_id.clone());
+    assert_eq!(house.join(&hold, ("late", 1), &first.booking_id).await, before);
+    assert_eq!(house.hold(&hold).await, declined, "nothing was begun");
+    let Paid::Begun(second) = house.pay_hold(&hold, Some(("next", 1))).await else {
+        panic!("the hold can be paid again");
+    };
+    let live = Paid::Live { command: second, keyed: false };
+    assert_eq!(house.join(&hold, ("late", 1), &first.booking_id).await, live);
+    assert_eq!(house.pay_hold(&hold, Some(("late", 2))).await, live, "bound to nothing");
 }
 
 /// Only an outcome moves `Paying`; past its deadline the command is leased once a deadline length.
