@@ -24,7 +24,8 @@ mod tests {
         for (text, expected) in [
             ("alice", Ok("alice")),
             ("Alice.B+tickets@Example.org", Ok("alice.b+tickets@example.org")),
-            ("al", Err(InvalidUsername)),
+            ("a", Ok("a")),
+            ("", Err(InvalidUsername)),
             ("a b c", Err(InvalidUsername)),
             (" alice", Err(InvalidUsername)),
             ("älice", Err(InvalidUsername)),
