@@ -1,7 +1,7 @@
 //! What holders do: lock, release, pay. Each names the hold and the state it expects.
 use crate::best;
 use crate::event_seats::{EventSeats, Owner};
-use crate::record::{HoldRecord, HoldState, KeyMatch};
+use crate::record::{HoldRecord, HoldState};
 use crate::store::{At, Find, Lock, Locked, Paid, Pay, Swept};
 use crate::{BookTarget, ReleaseAnswer, Wish};
 use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SectionId};
@@ -124,6 +124,9 @@ impl EventSeats {
     /// `Held → Paying`, with the whole command; or what came of the hold before.
     pub(crate) fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
         let now = self.begin(at);
+        if let Some(answer) = self.paid_before(ask) {
+            return answer;
+        }
         let id = match self.target(&ask.target, &ask.account) {
             Ok(id) => id,
             Err(answer) => return answer,
@@ -132,23 +135,10 @@ impl EventSeats {
         if record.account != ask.account {
             return Paid::NotHolder;
         }
-        let keyed = match record.key_match(ask.key.as_ref()) {
-            KeyMatch::Mismatch => return Paid::Mismatch,
-            KeyMatch::Attempt(attempt) => Some(BookingId::of_attempt(&id, attempt)),
-            KeyMatch::New => None,
-        };
-        match (&record.state, keyed) {
-            (HoldState::Paying(payment), Some(booking))
-                if payment.command.booking_id != booking =>
-            {
-                Paid::Before(booking)
-            }
-            (HoldState::Paying(_), keyed) => self.join_payment(&id, ask, keyed.is_some()),
-            (HoldState::Held | HoldState::Over { .. }, Some(booking)) => Paid::Before(booking),
+        match (&record.state, &ask.joins) {
+            (HoldState::Paying(_), _) => self.join_payment(&id, ask, false),
             // It was being paid a moment ago; whoever joins that does not mean to pay once more.
-            (HoldState::Held, None) if let Some(booking) = &ask.joins => {
-                Paid::Before(booking.clone())
-            }
+            (HoldState::Held, Some(booking)) => Paid::Before(booking.clone()),
             (HoldState::Held, None) => {
                 let begun = self.change(&id, |record| {
                     record.begin_payment(&at.event, ask.payment_token.clone(), now);
@@ -156,9 +146,25 @@ impl EventSeats {
                 });
                 begun.map_or(Paid::NotFound, Paid::Begun)
             }
-            (HoldState::Over { bought: Some(booking), .. }, None) => Paid::Before(booking.clone()),
-            (HoldState::Over { bought: None, .. }, None) => Paid::Expired,
+            (HoldState::Over { bought: Some(booking), .. }, _) => Paid::Before(booking.clone()),
+            (HoldState::Over { bought: None, .. }, _) => Paid::Expired,
         }
+    }
+
+    /// The key's booking, compared before anything else: whatever is asked for now, and whoever
+    /// has the place by now, one key never makes two bookings.
+    fn paid_before(&mut self, ask: &Pay) -> Option<Paid> {
+        let key = ask.key.as_ref()?;
+        let booked = self.booked(&ask.account, &key.key)?;
+        if booked.key != key {
+            return Some(Paid::Mismatch);
+        }
+        let id = booked.record.id.clone();
+        let booking = BookingId::of_attempt(&id, booked.attempt);
+        if !booked.record.is_paying(&booking) {
+            return Some(Paid::Before(booking));
+        }
+        Some(self.join_payment(&id, ask, true))
     }
 
     /// A second `book`: from now on the command cannot be taken back.
