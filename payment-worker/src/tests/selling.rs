@@ -64,7 +64,11 @@ async fn a_command_delivered_again_is_charged_once_and_announced_again() {
     world.work_until(async || world.gateway.seen().charges.len() == 1).await;
     assert_eq!(world.backlog().await, 1, "nothing is committed before its effect");
     world.gateway.release();
-    world.work_until(async || world.settled(&[&place]).await).await;
+    // The next one knows of the attempt and leaves it to the reconciler.
+    world.work_until(async || world.backlog().await == 0).await;
+    assert_eq!(world.gateway.seen().charges.len(), 1, "rule 14: not before its next try");
+    world.resolve_due().await;
+    assert!(world.settled(&[&place]).await && world.is(&place, BookingStatus::Confirmed).await);
     let announced = async || world.announcements(&place.booking_id).await.len();
     assert_eq!(announced().await, 1);
     // The command itself comes a second time, as HoldSweeper may append it.
@@ -164,7 +168,9 @@ async fn the_window_of_open_messages_is_bounded() {
     world.work_until(async || world.is(&places[1], BookingStatus::Confirmed).await).await;
     assert_eq!(world.status(&places[2]).await, None, "no third message is taken");
     world.gateway.release();
-    world.work_until(async || world.settled(&all).await).await;
+    world.work_until(async || world.backlog().await == 0).await;
+    world.resolve_due().await;
+    assert!(world.settled(&all).await);
 }
 
 #[tokio::test]
@@ -228,7 +234,9 @@ async fn a_drain_ends_in_bounded_time_and_commits_nothing_unfinished() {
     tokio::join!(run, stop);
     assert_eq!(world.backlog().await, 1);
     world.gateway.release();
-    world.work_until(async || world.settled(&[&place]).await).await;
+    world.work_until(async || world.backlog().await == 0).await;
+    world.resolve_due().await;
+    assert!(world.is(&place, BookingStatus::Confirmed).await);
     world.assert_sound(&[&place]).await;
 }
 
