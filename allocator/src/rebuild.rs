@@ -16,7 +16,8 @@ pub(crate) fn paying(claims: &[Claim], kept: &[HoldRecord]) -> HashSet<BookingId
     claimed.chain(held.map(|payment| payment.command.booking_id.clone())).collect()
 }
 
-/// The copy that the record and the kept holds agree on; where they do not, the record wins.
+/// The copy that the record and the kept holds, oldest first, agree on; where they do not, the
+/// record wins.
 pub(crate) fn rebuild(
     event: &Event,
     claims: &[Claim],
@@ -45,8 +46,12 @@ pub(crate) fn rebuild(
             others.extend(current(record, now, forget_at));
         }
     }
+    // Of two holds on a place the older one was released, and only its row does not say so: the
+    // newer one was granted after that.
+    let (held, over): (Vec<_>, Vec<_>) = others.into_iter().partition(HoldRecord::is_live);
     // What is being paid comes before what is only held.
-    let holds = paying.into_values().chain(unclaimed).chain(others).collect();
+    let holds = paying.into_values().chain(unclaimed).chain(over);
+    let holds = holds.chain(held.into_iter().rev()).collect();
     SeatsCopy { sold, holds }
 }
 

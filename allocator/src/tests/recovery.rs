@@ -2,7 +2,7 @@
 use super::venue::{Mood, Venue};
 use crate::{BookAnswer, HoldSweeper, LockAnswer};
 use ledger::books::Begun;
-use ledger::{BookingId, PlaceBooking};
+use ledger::{BookingId, JournalEntry, PlaceBooking};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +68,43 @@ async fn a_claim_in_the_record_wins_over_a_journalled_hold() {
     assert_eq!(venue.book(&hold, None).await.unwrap(), BookAnswer::NotFound);
     assert!(matches!(venue.lock(&bob, &[1]).await, LockAnswer::Held(_)), "his own places");
     assert_eq!(venue.lock(&ann, &[1]).await, LockAnswer::Taken);
+}
+
+#[tokio::test]
+async fn a_newer_hold_wins_over_one_whose_release_was_never_journalled() {
+    let mut venue = Venue::open().await;
+    let (ann, bob) = (venue.account(), venue.account());
+    let stale = venue.held(&ann, &[0, 1]).await;
+    let row = venue.ledger.journal.read(&venue.event.id).await.unwrap().pop();
+    assert!(row.is_some());
+    venue.seats.release(&stale.id, &ann).await.unwrap();
+    let entry = JournalEntry { event: venue.event.id.clone(), hold: stale.id.clone(), row };
+    venue.ledger.journal.append(vec![entry]).await.unwrap();
+    let newer = venue.held(&bob, &[1, 2]).await;
+    assert_eq!(venue.ledger.journal.read(&venue.event.id).await.unwrap().len(), 2);
+    for _ in 0..2 {
+        venue.restart();
+        assert_eq!(venue.drawn(4).await, ".hh.");
+        assert_eq!(venue.seats.hold(&newer.id).await.unwrap(), Some(newer.clone()));
+        assert_eq!(venue.seats.hold(&stale.id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_book_survives_a_restart() {
+    let mut venue = Venue::open().await;
+    let ann = venue.account();
+    let (hold, other) = (venue.held(&ann, &[0]).await, venue.held(&ann, &[1]).await);
+    let BookAnswer::Accepted(booking) = venue.book(&hold, Some("key")).await.unwrap() else {
+        panic!("the hold can be booked");
+    };
+    venue.restart();
+    // The same body cannot name another hold; it can name a place that is in another one by now.
+    for hold in [&hold, &other] {
+        let again = venue.book(hold, Some("key")).await.unwrap();
+        assert_eq!(again, BookAnswer::Accepted(booking.clone()));
+    }
+    assert_eq!(venue.seats.hold(&other.id).await.unwrap(), Some(other));
 }
 
 #[tokio::test]
