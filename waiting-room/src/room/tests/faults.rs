@@ -1,10 +1,13 @@
 //! Books that fail, before or after the effect: nobody loses a slot and nobody gets two.
 use super::*;
 use crate::ClaimAnswer;
+use crate::SlotEnder;
 use async_trait::async_trait;
 use ledger::books::{Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
-use ledger::{Admission, StoreError};
+use ledger::conformance::sample::SampleEvent;
+use ledger::{Admission, Booking, BookingOutcome, BookingStatus, Group, Message, StoreError};
 use std::sync::Mutex;
+use tokio::sync::Barrier;
 
 /// What goes wrong with the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,8 @@ struct Faulty {
     admit: Mutex<Vec<Fault>>,
     step: Mutex<Vec<Fault>>,
     end: Mutex<Vec<Fault>>,
+    /// So many ends must have come before one of them goes on.
+    end_together: Mutex<Option<Arc<Barrier>>>,
     lease: Mutex<Vec<Fault>>,
 }
 
@@ -32,6 +37,7 @@ impl Faulty {
             admit: Mutex::default(),
             step: Mutex::default(),
             end: Mutex::default(),
+            end_together: Mutex::default(),
             lease: Mutex::default(),
         });
         world.restart_on(faulty.clone());
@@ -92,6 +98,10 @@ impl Admissions for Faulty {
     }
 
     async fn end(&self, slot: &SlotRef, at: Timestamp) -> Result<bool, StoreError> {
+        let together = self.end_together.lock().unwrap().clone();
+        if let Some(together) = together {
+            together.wait().await;
+        }
         failing(&self.end, self.inner.end(slot, at)).await
     }
 
@@ -189,6 +199,51 @@ async fn a_slot_is_free_only_when_its_end_is_recorded() {
     faulty.end.lock().unwrap().push(Fault::ReplyLost);
     world.room.leave(&pass.pass.slot).await.unwrap();
     assert!(!world.is_live(&pass).await);
+}
+
+#[tokio::test]
+async fn the_slots_of_a_batch_end_together_and_are_committed_when_all_are() {
+    let mut world = World::new(settings()).await;
+    let faulty = Faulty::new(&mut world);
+    let mut passes = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (token, _) = world.join().await;
+        passes.push(world.pass(&token, name).await);
+    }
+    let sample = SampleEvent::default();
+    let confirmed = |pass: &IssuedPass| {
+        let booking = Booking::placed(&sample.place(&["main-A-1"]));
+        let booking = Booking { status: BookingStatus::Confirmed, version: 2, ..booking };
+        let slot = Some(pass.pass.slot.clone());
+        Message::Outcome(Box::new(BookingOutcome { booking, slot }))
+    };
+    // One of the three fails at first, so the batch comes again and only that one is left.
+    faulty.end.lock().unwrap().push(Fault::Refused);
+    let together = Arc::new(Barrier::new(3));
+    *faulty.end_together.lock().unwrap() = Some(together);
+    world.ledger.log.append(passes.iter().map(confirmed).collect()).await.unwrap();
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    running.spawn(SlotEnder::new(world.room.clone(), world.ledger.log.clone()).run(stop.clone()));
+    let live = async || {
+        let mut live = 0;
+        for pass in &passes {
+            live += usize::from(world.is_live(pass).await);
+        }
+        live
+    };
+    let backlog = async || world.ledger.log.backlog(Group::SlotEnder).await.unwrap().messages;
+    while live().await > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(backlog().await, 3, "a batch is committed whole");
+    *faulty.end_together.lock().unwrap() = None;
+    while backlog().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(live().await, 0);
+    stop.cancel();
+    running.join_all().await;
 }
 
 #[tokio::test]
