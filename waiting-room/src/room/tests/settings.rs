@@ -108,6 +108,34 @@ async fn the_pacer_opens_a_pre_queue_when_its_time_comes() {
 }
 
 #[tokio::test]
+async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
+    for state in [QueueState::Paused, QueueState::Closed] {
+        let opens_at = T0.plus_seconds(60);
+        let pre_queue = QueueSettings { state: QueueState::PreQueue, ..settings() };
+        let world = World::opening(pre_queue, opens_at).await;
+        let queue = async || world.ledger.books.events.queue(&world.queue).await.unwrap().unwrap();
+        let seen = queue().await;
+        world.wait(60_000);
+        let room = &world.room.inner;
+        assert!(room.is_due(&seen));
+        let desk = room.desk(&world.queue).await.unwrap().unwrap();
+        // The admin has the turn; the pacer comes while it lasts, and waits.
+        let turn = desk.configuring.lock().await;
+        let mut opening = Box::pin(room.open_due(&seen));
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(1), &mut opening).await;
+        assert!(waits.is_err(), "nothing is decided before its turn");
+        let patch = QueuePatch { state: Some(state), ..QueuePatch::default() };
+        let now = world.clock.now();
+        world.ledger.books.events.patch_queue(&world.queue, patch, now).await.unwrap().unwrap();
+        drop(turn);
+        assert!(!opening.await.unwrap());
+        assert_eq!(queue().await.settings.state, state);
+        assert!(!room.open_due(&seen).await.unwrap(), "nor later");
+        assert_eq!(queue().await.settings.state, state);
+    }
+}
+
+#[tokio::test]
 async fn the_pacer_uses_a_slot_that_comes_free() {
     let world = World::new(QueueSettings { capacity: 1, ..settings() }).await;
     let (first, _) = world.join().await;
