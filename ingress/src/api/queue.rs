@@ -119,23 +119,30 @@ async fn enter(exchange: &Exchange, account: &AccountId) -> Outcome {
 
 pub(crate) async fn leave(exchange: Exchange) -> Outcome {
     exchange.no_query()?;
-    let slot = slot_to_leave(&exchange)?;
-    // A place whose number was not drawn yet holds nothing to give back.
-    if let Some(slot) = slot {
+    for slot in slots_to_leave(&exchange)? {
         exchange.app().room.leave(&slot).await?;
     }
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-fn slot_to_leave(exchange: &Exchange) -> Result<Option<SlotRef>, Problem> {
+/// Every slot and place that the request proves. A browser may still carry the pass of an earlier
+/// visit beside the token of its new place, and whoever leaves means both.
+fn slots_to_leave(exchange: &Exchange) -> Result<Vec<SlotRef>, Problem> {
     let queue = exchange.queue()?;
-    let room = &exchange.app().room;
-    let pass = exchange.shown(Kind::AdmissionPass, &queue);
-    if let Some(pass) = pass.and_then(|pass| room.read_pass(&queue, pass.text)) {
-        return Ok(Some(pass.slot));
+    let shown = exchange.shown(Kind::AdmissionPass, &queue);
+    let pass = shown.and_then(|shown| exchange.app().room.read_pass(&queue, shown.text));
+    let mut slots: Vec<SlotRef> = pass.map(|pass| pass.slot).into_iter().collect();
+    match token(exchange) {
+        // A place whose number was not drawn yet holds nothing to give back.
+        Ok(QueueToken { queue, number, .. }) => {
+            slots.extend(number.map(|number| SlotRef { queue, number }));
+        }
+        Err(problem) if slots.is_empty() => return Err(problem),
+        // The pass is proof enough.
+        Err(_) => {}
     }
-    let QueueToken { queue, number, .. } = token(exchange)?;
-    Ok(number.map(|number| SlotRef { queue, number }))
+    slots.dedup();
+    Ok(slots)
 }
 
 /// The place in line that the request proves.
