@@ -98,6 +98,19 @@ impl SeatAllocator {
         Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
     }
 
+    /// What is held after a booking was decided: its outcome, which may still be on its way to
+    /// the seats, is applied first.
+    pub async fn hold_after(&self, booking: &Booking) -> Result<Option<SeatHold>, Error> {
+        let Some(slot) = self.slot_of(&booking.event_id).await? else { return Ok(None) };
+        let hold = &booking.hold_id;
+        let record = self.kept_record(&slot, hold).await?;
+        let paying = record.filter(|record| record.is_paying(&booking.id));
+        if let Some(payment) = paying.as_ref().and_then(HoldRecord::payment) {
+            self.decided(&slot, &payment.command).await?;
+        }
+        Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
+    }
+
     async fn find(&self, slot: &EventSlot, which: Find) -> Result<Vec<SeatHold>, Error> {
         let (store, which) = (&self.parts().store, &which);
         let records = self.ask(slot, |at| async move { store.find(&at, which).await }).await?;

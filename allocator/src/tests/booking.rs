@@ -136,6 +136,26 @@ async fn a_release_first_applies_what_the_books_decided() {
 }
 
 #[tokio::test]
+async fn what_is_held_after_a_decline_is_known_before_the_applier_comes() {
+    let venue = Venue::open().await;
+    let hold = venue.held(&venue.account(), &[0]).await;
+    venue.wait_seconds(299);
+    let booking = venue.booked(&hold).await;
+    let paying = venue.seats.hold_after(&booking).await.unwrap().unwrap();
+    assert_eq!(paying.paying.as_ref(), Some(&booking.id), "nothing is decided");
+    // Longer than the hold had left.
+    venue.wait_seconds(30);
+    let outcome = venue.decide(false).await;
+    let declined = outcome.booking.clone();
+    let left = venue.seats.hold_after(&declined).await.unwrap().unwrap();
+    assert_eq!(left.paying, None);
+    assert_eq!(left.until, venue.clock.now().plus_seconds(120));
+    venue.publish(outcome).await;
+    venue.apply_outcomes().await;
+    assert_eq!(venue.seats.hold_after(&declined).await.unwrap(), Some(left));
+}
+
+#[tokio::test]
 async fn a_hold_that_the_store_has_forgotten_is_found_in_the_books() {
     let mut venue = Venue::open().await;
     let (bought, unknown) =

@@ -197,7 +197,7 @@ async fn hold_left(exchange: &Exchange, booking: &Booking) -> Result<Option<Hold
     if booking.status != BookingStatus::Declined {
         return Ok(None);
     }
-    let hold = exchange.app().seats.hold(&booking.hold_id).await?;
+    let hold = exchange.app().seats.hold_after(booking).await?;
     let left = hold.map(|hold| {
         let expires_in = hold.until.seconds_left(exchange.now());
         HoldLeft { hold_id: hold.id, expires_in }
