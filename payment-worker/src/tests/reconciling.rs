@@ -81,7 +81,11 @@ async fn a_command_that_comes_again_does_not_hurry_an_open_charge() {
         world.append_places(&all).await;
         world.work_until(async || world.backlog().await == 0).await;
     }
-    assert_eq!(world.gateway.seen().charges, std::slice::from_ref(&unknown.booking_id), "asked once");
+    assert_eq!(
+        world.gateway.seen().charges,
+        std::slice::from_ref(&unknown.booking_id),
+        "asked once"
+    );
     assert_eq!(world.purchase(&fresh).await.unwrap().payment, PaymentState::Submitted);
     assert_eq!(world.purchase(&unknown).await.unwrap().payment, PaymentState::Unknown);
     world.clock.advance(Duration::from_secs(2));
