@@ -4,7 +4,7 @@ mod requests;
 mod signals;
 mod stages;
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{self, Admin, Readiness};
 use crate::cli::Serve;
 use crate::config::{Configuration, Profile};
 use crate::first_admin::{self, Credentials, FirstAdmin};
@@ -85,13 +85,14 @@ impl Node {
         // Before anyone can know that we run: whoever reads the ready line may stop us at once.
         let signals = Signals::listen()?;
         let public = listen(&config.listen).await?;
-        let admin = listen(&config.admin_listen).await?;
-        let (address, admin_address) = (local(&public)?, local(&admin)?);
+        let operators = listen(&config.admin_listen).await?;
+        let (address, admin_address) = (local(&public)?, local(&operators)?);
         let readiness = Readiness::default();
         let watching = CancellationToken::new();
         let mut loops = Loops::default();
         let looked_at = Admin { readiness: readiness.clone(), metrics: self.metrics.clone() };
-        loops.watch("admin", looked_at.run(admin, watching.clone()));
+        loops.watch("admin", looked_at.run(operators, watching.clone()));
+        loops.watch("metrics", admin::keep_metrics(self.metrics.clone(), watching.clone()));
         let keys = keyfile::watch(config.keys_file(), self.keys.clone(), watching.clone());
         loops.watch("keys", keys);
         let stopping = loops.start(&self, config, public)?;
