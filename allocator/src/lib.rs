@@ -1,13 +1,50 @@
 //! The allocator: one seat, one holder.
+//!
+//! Seats go `Free → Held → Paying → Sold | Held | Free`, and `Sold → Free` by a cancel. The pure
+//! core (`grid`, `best`, `transitions`, `outcomes`) decides; a [`SeatStore`] keeps one copy of it
+//! per event; [`SeatAllocator`] asks the store, rebuilds a copy that was lost, and puts bookings
+//! on the log. The copy only thins out contention: the ledger's claims decide who owns a seat.
 mod config;
 mod error;
 mod hold;
+mod request;
+
+mod best;
+mod event_seats;
+mod grid;
+mod outcomes;
+mod rebuild;
+mod record;
+mod row;
+mod transitions;
+
+pub mod store;
+
+mod book;
+mod recovery;
+mod seat_map;
 mod seats;
 
+mod applier;
+mod sweeper;
+
+pub mod metrics;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(test)]
+mod model;
+
+pub use applier::OutcomeApplier;
 pub use config::Config;
 pub use error::Error;
+pub use grid::{Counts, SeatState};
 pub use hold::{SeatHold, Wish};
-pub use seats::{
-    BookAnswer, BookRequest, BookTarget, Keyed, LockAnswer, LockRequest, ReleaseAnswer,
-    SeatAllocator, SeatsShown,
+pub use record::{HoldRecord, HoldState, Payment};
+pub use request::{
+    Availability, BookAnswer, BookRequest, BookTarget, Keyed, LockAnswer, LockRequest,
+    ReleaseAnswer, SeatsShown,
 };
+pub use seats::{Parts, SeatAllocator};
+pub use store::{LocalSeatStore, SeatStore};
+pub use sweeper::HoldSweeper;

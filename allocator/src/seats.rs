@@ -1,141 +1,202 @@
 //! The handle: everything that others ask of the allocator.
-use crate::{Error, SeatHold, Wish};
-use ledger::{AccountId, Booking, BookingId, Event, EventId, HoldId, PaymentToken, SlotRef};
-use std::sync::Arc;
+use crate::recovery::EventSlot;
+use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
+use crate::{Config, Error, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics};
+use ledger::books::{Events, Purchases};
+use ledger::{
+    AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, HoldId, IdSource, StoreError,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// An idempotency key with the hash of the body it came with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyed {
-    pub key: String,
-    pub body_hash: [u8; 32],
-}
-
-/// Asks for an exclusive hold.
-#[derive(Debug, Clone)]
-pub struct LockRequest {
-    pub event: Arc<Event>,
-    pub account: AccountId,
-    pub slot: Option<SlotRef>,
-    pub wish: Wish,
-    pub key: Option<Keyed>,
-}
-
-/// The answer to a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LockAnswer {
-    /// Yours: a new hold, or the one you have on exactly these places, or the key's.
-    Held(SeatHold),
-    /// Somebody else has one of them.
-    Taken,
-    /// No places that fit the wish are left.
-    SoldOut,
-    /// It would exceed the account's cap.
-    OverCap,
-    /// The key was used with another body.
-    Mismatch,
-    /// The key's hold is over.
-    Expired,
-}
-
-/// The answer to a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReleaseAnswer {
-    Released,
-    /// There is no such hold (any more).
-    NotFound,
-    NotHolder,
-    /// It is being paid; cancel the booking instead.
-    Paying,
-}
-
-/// What to book: a hold, or the hold that contains a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BookTarget {
-    Hold(HoldId),
-    Place(u32),
-}
-
-/// Asks to buy what a hold holds.
-#[derive(Debug, Clone)]
-pub struct BookRequest {
-    pub event: Arc<Event>,
-    pub account: AccountId,
-    pub target: BookTarget,
-    pub payment_token: PaymentToken,
-    pub key: Option<Keyed>,
-}
-
-/// The answer to a book.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BookAnswer {
-    /// The log has the command: this booking ends in a terminal state.
-    Accepted(Box<Booking>),
-    Expired,
-    NotHolder,
-    NotFound,
-    /// The key was used with another body.
-    Mismatch,
-}
-
-/// The seat map as everyone sees it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SeatsShown {
-    /// The JSON body of `/api/events/{id}/seats`.
-    pub body: Vec<u8>,
-    /// A strong entity tag, quotes included.
-    pub etag: String,
-    pub available: u64,
-    /// Nothing free, held or being paid is left.
-    pub sold_out: bool,
+/// What the allocator is made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Arc<dyn SeatStore>,
+    pub purchases: Arc<dyn Purchases>,
+    pub events: Arc<dyn Events>,
+    pub log: Arc<dyn BookingLog>,
+    pub clock: Clock,
+    pub ids: IdSource,
+    pub config: Config,
 }
 
 /// The allocator; clones share it.
 #[derive(Clone)]
-pub struct SeatAllocator {}
+pub struct SeatAllocator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    parts: Parts,
+    /// Events that were asked about since the start: as many as the operator sells.
+    slots: RwLock<HashMap<EventId, Arc<EventSlot>>>,
+}
+
+/// How often a question is asked again because the copy was lost under it.
+const TRIES_MAX: u32 = 3;
 
 impl SeatAllocator {
-    pub async fn lock(&self, _request: LockRequest) -> Result<LockAnswer, Error> {
-        todo!()
+    pub fn new(parts: Parts) -> Self {
+        Self { shared: Arc::new(Shared { parts, slots: RwLock::default() }) }
+    }
+
+    /// An exclusive hold: all that was wished for, or nothing.
+    pub async fn lock(&self, request: LockRequest) -> Result<LockAnswer, Error> {
+        let answer = self.lock_unmeasured(request).await?;
+        metrics::locked(&answer);
+        Ok(answer)
+    }
+
+    async fn lock_unmeasured(&self, request: LockRequest) -> Result<LockAnswer, Error> {
+        let LockRequest { event, account, slot, wish, key } = request;
+        let quantity = match &wish {
+            Wish::Places(places) => u32::try_from(places.len()).unwrap_or(u32::MAX),
+            Wish::Best { quantity, .. } => *quantity,
+        };
+        if quantity > self.parts().config.seats_per_lock_max {
+            return Ok(LockAnswer::OverCap);
+        }
+        let dearest = event.layout.price_range().map_or(0, |(_, dearest)| dearest.minor);
+        dearest.checked_mul(i64::from(quantity)).ok_or(Error::Overflow)?;
+        let minted = self.parts().ids.hold(&event.id, self.parts().clock.now());
+        let ask = Lock { account, slot, wish, key, minted };
+        let seats = self.slot(&event);
+        let store = &self.parts().store;
+        let ask = &ask;
+        let locked = self.ask(&seats, |at| async move { store.lock(&at, ask).await }).await?;
+        Ok(match locked {
+            Locked::Held(record) => match record.shown(&event) {
+                Some(hold) => LockAnswer::Held(hold),
+                None => LockAnswer::Expired,
+            },
+            Locked::Taken => LockAnswer::Taken,
+            Locked::SoldOut => LockAnswer::SoldOut,
+            Locked::OverCap => LockAnswer::OverCap,
+            Locked::Mismatch => LockAnswer::Mismatch,
+            Locked::Expired => LockAnswer::Expired,
+        })
     }
 
     /// The account's live holds in an event.
     pub async fn holds(
         &self,
-        _event: &EventId,
-        _account: &AccountId,
+        event: &EventId,
+        account: &AccountId,
     ) -> Result<Vec<SeatHold>, Error> {
-        todo!()
+        let Some(slot) = self.slot_of(event).await? else { return Ok(Vec::new()) };
+        let mut holds = self.find(&slot, Find::Account(account.clone())).await?;
+        holds.sort_unstable_by(|one, other| (one.until, &one.id).cmp(&(other.until, &other.id)));
+        Ok(holds)
     }
 
-    pub async fn hold(&self, _hold: &HoldId) -> Result<Option<SeatHold>, Error> {
-        todo!()
+    pub async fn hold(&self, hold: &HoldId) -> Result<Option<SeatHold>, Error> {
+        let Some(event) = hold.event() else { return Ok(None) };
+        let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
+        Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
+    }
+
+    async fn find(&self, slot: &EventSlot, which: Find) -> Result<Vec<SeatHold>, Error> {
+        let (store, which) = (&self.parts().store, &which);
+        let records = self.ask(slot, |at| async move { store.find(&at, which).await }).await?;
+        Ok(records.iter().filter_map(|record| record.shown(slot.event())).collect())
     }
 
     pub async fn release(
         &self,
-        _hold: &HoldId,
-        _account: &AccountId,
+        hold: &HoldId,
+        account: &AccountId,
     ) -> Result<ReleaseAnswer, Error> {
-        todo!()
-    }
-
-    /// Rule 11: stores the command in the hold, appends it, and answers once the log has it.
-    pub async fn book(&self, _request: BookRequest) -> Result<BookAnswer, Error> {
-        todo!()
-    }
-
-    /// Appends a cancel for a booking that the caller has found and may cancel.
-    pub async fn cancel(&self, _booking: &Booking, _by: &AccountId) -> Result<(), Error> {
-        todo!()
+        let Some(event) = hold.event() else { return Ok(ReleaseAnswer::NotFound) };
+        let Some(slot) = self.slot_of(&event).await? else { return Ok(ReleaseAnswer::NotFound) };
+        let store = &self.parts().store;
+        let answer =
+            self.ask(&slot, |at| async move { store.release(&at, hold, account).await }).await?;
+        metrics::released(answer);
+        Ok(answer)
     }
 
     /// The booking that a hold is paying, for when neither views nor books know it yet.
-    pub async fn paying_booking(&self, _id: &BookingId) -> Result<Option<Booking>, Error> {
-        todo!()
+    pub async fn paying_booking(&self, id: &BookingId) -> Result<Option<Booking>, Error> {
+        Ok(self.paying_command(id).await?.map(|command| Booking::placed(&command)))
     }
 
-    /// The seat map, at most `seats_age_max_ms` old. `None`: no such event.
-    pub async fn seats(&self, _event: &EventId) -> Result<Option<Arc<SeatsShown>>, Error> {
-        todo!()
+    /// The command of a booking that a hold is paying.
+    pub(crate) async fn paying_command(
+        &self,
+        id: &BookingId,
+    ) -> Result<Option<Box<ledger::PlaceBooking>>, Error> {
+        let Some(hold) = id.hold() else { return Ok(None) };
+        let Some(event) = hold.event() else { return Ok(None) };
+        let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
+        let (store, which) = (&self.parts().store, &Find::Hold(hold));
+        let records = self.ask(&slot, |at| async move { store.find(&at, which).await }).await?;
+        let paying = records.into_iter().find(|record| record.is_paying(id));
+        Ok(paying.and_then(|record| record.payment().map(|payment| payment.command.clone())))
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.shared.parts
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let config = &self.parts().config;
+        Limits {
+            key_seconds: config.key_seconds,
+            declined_hold_seconds: config.declined_hold_seconds,
+        }
+    }
+
+    /// Every event that was asked about since the start.
+    pub(crate) fn slots(&self) -> Vec<Arc<EventSlot>> {
+        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().cloned().collect()
+    }
+
+    pub(crate) fn known_slot(&self, event: &EventId) -> Option<Arc<EventSlot>> {
+        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.get(event).cloned()
+    }
+
+    pub(crate) fn slot(&self, event: &Arc<Event>) -> Arc<EventSlot> {
+        if let Some(slot) = self.known_slot(&event.id) {
+            return slot;
+        }
+        let mut slots = self.shared.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(event.id.clone());
+        slot.or_insert_with(|| Arc::new(EventSlot::new(event.clone()))).clone()
+    }
+
+    /// The event's slot, if there is such an event.
+    pub(crate) async fn slot_of(&self, event: &EventId) -> Result<Option<Arc<EventSlot>>, Error> {
+        if let Some(slot) = self.known_slot(event) {
+            return Ok(Some(slot));
+        }
+        let event = self.parts().events.event(event).await?;
+        Ok(event.map(|event| self.slot(&Arc::new(event))))
+    }
+
+    /// Asks the event's copy, and recovers it first if it was lost.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        slot: &EventSlot,
+        question: impl Fn(At) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<Marked<T>, StoreError>>,
+    {
+        for _ in 0..TRIES_MAX {
+            let generation = self.generation(slot).await?;
+            match question(self.at(slot, generation)).await? {
+                Marked::Here(answer) => return Ok(answer),
+                Marked::Lost => self.recover(slot, generation).await?,
+            }
+        }
+        Err(Error::Recovering)
+    }
+
+    pub(crate) fn at(&self, slot: &EventSlot, generation: u64) -> At {
+        let now = self.parts().clock.now();
+        At { event: slot.event().clone(), generation, now, limits: self.limits() }
     }
 }

@@ -1,1 +1,48 @@
-//! ingress
+//! The ingress: HTTP in, HTTP out. It decides no business; it parses at the door, asks the next
+//! stage once, and turns the answer into HTTP.
+mod config;
+mod network;
+
+mod connection;
+mod head_scan;
+mod pace;
+mod server;
+mod socket;
+
+mod app;
+mod cors;
+mod front;
+mod limits;
+mod request_id;
+mod router;
+mod routes;
+mod surviving;
+
+mod body;
+mod cookies;
+mod exchange;
+mod fields;
+mod idempotency;
+mod json;
+mod login;
+mod passwords;
+mod problem;
+mod query;
+mod response;
+mod usernames;
+
+mod api;
+mod event_shelf;
+mod openapi;
+mod qr;
+
+pub mod metrics;
+
+pub use app::Parts;
+pub use config::Config;
+pub use login::sign_login;
+pub use network::{InvalidNetwork, Network};
+pub use openapi::document;
+pub use passwords::{PasswordError, check_strong_password, hash_password};
+pub use server::Server;
+pub use usernames::{InvalidUsername, normalise_username};

@@ -5,6 +5,9 @@ pub use embedded::{TestLedger, sqlite_ledger, sqlite_ledger_at};
 
 pub mod admissions;
 pub mod events;
+pub mod journal;
+pub mod log;
 pub mod people;
 pub mod purchases;
 pub mod sample;
+pub mod views;

@@ -2,6 +2,9 @@
 //!
 //! The JSON of a version never changes; a golden file under test holds each. Readers ignore
 //! fields they do not know, and send other major versions to the dead-letter topic.
+#[cfg(test)]
+mod tests;
+
 use crate::admission::SlotRef;
 use crate::booking::{
     Booking, BookingCommand, BookingItem, BookingOutcome, BookingStatus, BookingTicket,

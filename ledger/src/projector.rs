@@ -1,5 +1,7 @@
 //! The projector: carries what both topics say into the views, and tells who waits for it.
 mod changes;
+#[cfg(test)]
+mod tests;
 
 pub use changes::{BookingChanges, BookingWatch};
 

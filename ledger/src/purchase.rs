@@ -2,6 +2,9 @@
 //!
 //! Every `Books` backend reads a [`Purchase`], asks this module what happens next, and writes the
 //! answer; so SQLite and Postgres cannot disagree about money.
+#[cfg(test)]
+mod tests;
+
 use crate::booking::{
     Booking, BookingOutcome, BookingStatus, BookingTicket, PlaceBooking, Refund, RefundStatus,
 };

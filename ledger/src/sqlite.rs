@@ -22,10 +22,10 @@ pub use admissions::SqliteAdmissions;
 pub use audit::SqliteAuditReads;
 pub use events::SqliteEvents;
 pub use file::{FileFailure, SqliteFile};
-pub use requests::SqliteRequests;
 pub use journal::SqliteJournal;
 pub use log::SqliteLog;
 pub use purchases::SqlitePurchases;
+pub use requests::SqliteRequests;
 pub use views::SqliteViews;
 pub use work::Receipt;
 

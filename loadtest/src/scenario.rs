@@ -71,15 +71,17 @@ impl Scenario {
     }
 }
 
-/// Seats a section's row has, but for the last of the house.
-pub(crate) const ROW_SEATS: u32 = 20;
+/// Seats in a row of an ordinary house, and the most rows that a section may well have.
+const ROW_SEATS: u32 = 20;
+const ROWS_MAX: u32 = 1_500;
 
 /// The house as `POST /api/events` takes it: stalls for two thirds, a balcony for the rest.
 pub(crate) fn sections(seats: u32) -> serde_json::Value {
     let balcony = seats / 3;
     let section = |id: &str, name: &str, minor: u32, seats: u32| {
-        let rows = (0..seats.div_ceil(ROW_SEATS)).map(|row| {
-            let in_row = ROW_SEATS.min(seats - row * ROW_SEATS);
+        let row_seats = ROW_SEATS.max(seats.div_ceil(ROWS_MAX));
+        let rows = (0..seats.div_ceil(row_seats)).map(|row| {
+            let in_row = row_seats.min(seats - row * row_seats);
             serde_json::json!({"name": format!("R{}", row + 1), "seats": in_row})
         });
         serde_json::json!({
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_house_has_as_many_seats_as_asked_for() {
-        for seats in [1, 2, 3, 20, 50, 61, 5_000] {
+        for seats in [1, 2, 3, 20, 50, 61, 5_000, 200_000] {
             let house = sections(seats);
             let rows = house.as_array().unwrap().iter().flat_map(|s| s["rows"].as_array().unwrap());
             let total: u64 = rows.map(|row| row["seats"].as_u64().unwrap()).sum();

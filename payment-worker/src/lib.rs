@@ -9,6 +9,7 @@ pub mod metrics;
 
 mod worker;
 
+mod opening;
 mod segment;
 mod window;
 
@@ -28,6 +29,8 @@ mod gateway_log;
 pub mod conformance;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, InvalidConfig};
 pub use error::Error;

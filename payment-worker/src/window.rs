@@ -2,8 +2,9 @@
 use std::collections::VecDeque;
 
 /// Offsets are committed in order, so a batch waits for all before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
+    batches_max: usize,
     /// The number of the oldest open batch.
     first: u64,
     open: VecDeque<Batch>,
@@ -26,6 +27,14 @@ pub(crate) struct Finished {
 }
 
 impl Window {
+    pub(crate) fn new(batches_max: usize) -> Self {
+        Self { batches_max, first: 0, open: VecDeque::new() }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.open.len() < self.batches_max
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
@@ -70,10 +79,12 @@ mod tests {
 
     #[test]
     fn batches_are_committed_in_order() {
-        let mut window = Window::default();
+        let mut window = Window::new(3);
         let first = window.start(3, 2);
         let second = window.start(1, 1);
+        assert!(window.has_room());
         let third = window.start(2, 2);
+        assert!(!window.has_room());
         window.finish(second);
         assert_eq!(window.finished(), None, "the first batch is still open");
         window.finish(first);
@@ -89,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_batch_without_work_is_finished_at_once() {
-        let mut window = Window::default();
+        let mut window = Window::new(3);
         window.start(0, 0);
         let finished = window.finished().unwrap();
         assert_eq!(finished, Finished { batches: 1, messages: 0, all: true });

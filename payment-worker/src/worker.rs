@@ -2,12 +2,13 @@
 use crate::asking::Asker;
 use crate::backoff::{Backoff, warn_of};
 use crate::gateway::PaymentGateway;
-use crate::publishing::{Press, Publisher, Recorded};
-use crate::segment::{Segment, segments};
-use crate::settling::{Charge, Desk, Settler, finished};
+use crate::opening::Opener;
+use crate::publishing::{Press, Publisher};
+use crate::segment::segments;
+use crate::settling::{Desk, Settler, finished};
 use crate::window::Window;
 use crate::{Config, metrics};
-use ledger::books::{Begun, Purchases};
+use ledger::books::Purchases;
 use ledger::{
     BookingCommand, BookingLog, Clock, Delivery, Group, Message, StoreError, Subscription,
 };
@@ -45,36 +46,8 @@ impl PaymentWorker {
     /// Runs until `shutdown`, then finishes the batches in hand within `drain_timeout_ms`. What is
     /// not finished then was not committed and comes again.
     pub async fn run(self, shutdown: CancellationToken) {
-        let config = &self.config;
-        // No more pieces of work exist at once, so a send on these channels never waits: parts
-        // that wait for each other cannot lock up.
-        let pieces_max = config.window_batches_max.saturating_mul(config.batch_max);
-        let (charges, charges_to_make) = mpsc::channel(config.inflight_max);
-        let (recorded, recorded_to_publish) = mpsc::channel(pieces_max);
-        let (done_to, done) = mpsc::channel(pieces_max);
-        let backoff = Backoff::new(config);
-        let desk = Desk {
-            asker: Asker::new(self.gateway.clone(), self.clock.clone(), config),
-            settler: Settler {
-                purchases: self.purchases.clone(),
-                clock: self.clock.clone(),
-                backoff,
-                recorded: recorded.clone(),
-            },
-            settle_batch_max: config.settle_batch_max,
-            charges: charges_to_make,
-        };
-        let publisher = Publisher {
-            press: Press { log: self.log.clone(), purchases: self.purchases.clone() },
-            backoff,
-            batch_max: config.publish_batch_max,
-            recorded: recorded_to_publish,
-            done: done_to,
-        };
-        let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
-        let places = Arc::new(Semaphore::new(config.inflight_max));
-        let opener = Opener { worker: self, backoff, places, charges, recorded };
-        let intake = Intake { opener, window: Window::default(), done, poll_at: Instant::now() };
+        let drain_timeout = Duration::from_millis(self.config.drain_timeout_ms);
+        let (intake, desk, publisher) = self.parts();
         // Dropped on return, which ends both.
         let mut parts = JoinSet::new();
         parts.spawn(desk.run());
@@ -90,6 +63,44 @@ impl PaymentWorker {
             }
         }
     }
+
+    fn parts(self) -> (Intake, Desk, Publisher) {
+        let Self { config, purchases, log, gateway, clock } = self;
+        // No more pieces of work exist at once, so a send on these channels never waits: parts
+        // that wait for each other cannot lock up.
+        let pieces_max = config.window_batches_max.saturating_mul(config.batch_max);
+        let (charges, charges_to_make) = mpsc::channel(config.inflight_max);
+        let (recorded, recorded_to_publish) = mpsc::channel(pieces_max);
+        let (done_to, done) = mpsc::channel(pieces_max);
+        let backoff = Backoff::new(&config);
+        let asker = Asker::new(gateway, clock.clone(), &config);
+        let settler = Settler {
+            purchases: purchases.clone(),
+            clock: clock.clone(),
+            backoff,
+            recorded: recorded.clone(),
+        };
+        let settle_batch_max = config.settle_batch_max;
+        let desk = Desk { asker, settler, settle_batch_max, charges: charges_to_make };
+        let publisher = Publisher {
+            press: Press { log: log.clone(), purchases: purchases.clone() },
+            backoff,
+            batch_max: config.publish_batch_max,
+            recorded: recorded_to_publish,
+            done: done_to,
+        };
+        let opener = Opener {
+            purchases,
+            clock,
+            backoff,
+            batch_max: config.batch_max,
+            places: Arc::new(Semaphore::new(config.inflight_max)),
+            charges,
+            recorded,
+        };
+        let window = Window::new(config.window_batches_max);
+        (Intake { log, opener, window, done, poll_at: Instant::now() }, desk, publisher)
+    }
 }
 
 async fn elapsed(shutdown: CancellationToken, timeout: Duration) {
@@ -99,6 +110,7 @@ async fn elapsed(shutdown: CancellationToken, timeout: Duration) {
 
 /// Reads, opens, commits.
 struct Intake {
+    log: Arc<dyn BookingLog>,
     opener: Opener,
     window: Window,
     /// Pieces of work whose effect is recorded and published.
@@ -117,7 +129,7 @@ impl Intake {
             if stopping && self.window.is_empty() {
                 return;
             }
-            let room = self.window.len() < self.config().window_batches_max;
+            let room = self.window.has_room();
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(commit_at), if self.window.finished().is_some() => {
@@ -139,15 +151,10 @@ impl Intake {
         }
     }
 
-    fn config(&self) -> &Config {
-        &self.opener.worker.config
-    }
-
     async fn subscribe(&self, shutdown: &CancellationToken) -> Option<Box<dyn Subscription>> {
-        let log = &self.opener.worker.log;
         tokio::select! {
             () = shutdown.cancelled() => None,
-            subscription = self.opener.backoff.insist(|| log.subscribe(Group::PaymentWorker)) => {
+            subscription = self.opener.backoff.insist(|| self.log.subscribe(Group::PaymentWorker)) => {
                 Some(subscription)
             }
         }
@@ -188,7 +195,7 @@ impl Intake {
         let places: usize = segments.iter().map(|segment| segment.places.len()).sum();
         let cancels: usize = segments.iter().map(|segment| segment.cancels.len()).sum();
         if let Some(oldest) = oldest {
-            let wait = self.opener.worker.clock.now().millis_since(oldest);
+            let wait = self.opener.clock.now().millis_since(oldest);
             metrics::commands(places, cancels, wait);
         }
         let number = self.window.start(messages, places + cancels);
@@ -204,61 +211,6 @@ fn command(delivery: Delivery) -> Option<BookingCommand> {
         Message::Outcome(_) => {
             tracing::error!("an outcome was delivered among the commands");
             None
-        }
-    }
-}
-
-/// Gets batches and has them opened.
-struct Opener {
-    worker: PaymentWorker,
-    backoff: Backoff,
-    /// Free places in flight.
-    places: Arc<Semaphore>,
-    charges: mpsc::Sender<Charge>,
-    recorded: mpsc::Sender<Recorded>,
-}
-
-impl Opener {
-    /// The next batch, no larger than what may be in flight. Cancel-safe.
-    async fn poll(
-        &self,
-        subscription: &mut dyn Subscription,
-        not_before: Instant,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        tokio::time::sleep_until(not_before).await;
-        // Only the intake takes places, so what is free now is free still when the batch is here.
-        drop(self.places.acquire().await);
-        let free = self.places.available_permits();
-        subscription.next(free.clamp(1, self.worker.config.batch_max)).await
-    }
-
-    /// Rule 13: one transaction for the places, then one for the cancels. While the books are down
-    /// this waits, and nothing is charged.
-    async fn open(&self, batch: u64, segment: Segment) {
-        let Segment { places, cancels } = segment;
-        let PaymentWorker { purchases, clock, .. } = &self.worker;
-        let mut outcomes = Vec::new();
-        if !places.is_empty() {
-            let begun = self.backoff.insist(|| purchases.begin(&places, clock.now())).await;
-            for begun in begun {
-                match begun {
-                    Begun::Charge(purchase) | Begun::Resolve(purchase) => {
-                        let place = self.places.clone().acquire_owned().await;
-                        let place = place.expect("nobody closes the places in flight");
-                        // Nobody listens only when the worker is being dropped.
-                        let _ = self.charges.send(Charge { batch, purchase, place }).await;
-                    }
-                    Begun::Ended(outcome) => outcomes.push(*outcome),
-                }
-            }
-        }
-        let mut pieces = vec![batch; outcomes.len()];
-        if !cancels.is_empty() {
-            outcomes.extend(self.backoff.insist(|| purchases.cancel(&cancels, clock.now())).await);
-            pieces.extend(cancels.iter().map(|_| batch));
-        }
-        if !pieces.is_empty() {
-            let _ = self.recorded.send(Recorded { outcomes, pieces }).await;
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Ask {
     pub account: AccountId,
     /// The place in line; `None` is somebody who has none and goes straight through.
     pub number: Option<u64>,
+    /// Whether a new slot may be given; without, only a live one is found again.
+    pub fresh: bool,
 }
 
 /// A slot that was given and whose admission is to be committed, or already is.

@@ -2,6 +2,8 @@
 //! that wakes the readers of this process.
 mod reader;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use super::file::SqliteFile;
 use super::row::unread;

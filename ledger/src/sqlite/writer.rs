@@ -1,4 +1,7 @@
 //! Group commit: works that arrive together share one transaction and one fsync.
+#[cfg(test)]
+mod tests;
+
 use super::work::{Job, Reply};
 use crate::error::StoreError;
 use crate::metrics;

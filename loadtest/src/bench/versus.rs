@@ -55,7 +55,7 @@ impl House {
 }
 
 /// An event where all but the first wait: one admission a minute, one slot.
-fn crowded() -> Value {
+pub(super) fn crowded() -> Value {
     json!({
         "name": "Bench", "date": "2030-06-01", "venue": "The load test", "total_seats": 1_000,
         "queue": {"rate_per_minute": 1, "capacity": 1},

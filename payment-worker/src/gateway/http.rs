@@ -133,7 +133,7 @@ impl PaymentGateway for HttpGateway {
         };
         let reply = self.post("charging", "/v1/charges", request.key.as_str(), &body).await?;
         match reply.status {
-            StatusCode::OK => Ok(ChargeRecord::from(reply.parse::<Charge>()?).answer()),
+            StatusCode::OK => Ok(reply.charge()?.answer()),
             StatusCode::PAYMENT_REQUIRED => {
                 Ok(ChargeAnswer::Declined { code: reply.parse::<Problem>()?.code })
             }
@@ -164,7 +164,7 @@ impl PaymentGateway for HttpGateway {
     async fn find(&self, booking: &BookingId) -> Result<Option<ChargeRecord>, GatewayError> {
         let reply = self.get("looking up a charge", &format!("/v1/charges/{booking}")).await?;
         match reply.status {
-            StatusCode::OK => Ok(Some(reply.parse::<Charge>()?.into())),
+            StatusCode::OK => Ok(Some(reply.charge()?)),
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(reply.unexpected()),
         }
@@ -193,6 +193,16 @@ struct Reply {
 impl Reply {
     fn parse<T: DeserializeOwned>(&self) -> Result<T, GatewayError> {
         serde_json::from_slice(&self.body).map_err(|error| unreadable(self.doing, error))
+    }
+
+    /// A charge whose amount can be one: the ledger could not book another.
+    fn charge(&self) -> Result<ChargeRecord, GatewayError> {
+        let charge: Charge = self.parse()?;
+        if charge.amount < 0 {
+            let source = "a negative amount".into();
+            return Err(GatewayError::Unreadable { doing: self.doing, source });
+        }
+        Ok(charge.into())
     }
 
     fn code(&self) -> String {

@@ -41,12 +41,7 @@ pub(super) async fn refund(
     request: &RefundRequest,
     received_at: Timestamp,
 ) -> Result<Refunding, sqlx::Error> {
-    let before: Option<RefundRecord> = sqlx::query_as("SELECT * FROM refunds WHERE refund_id = ?1")
-        .bind(request.key.as_str())
-        .fetch_optional(&mut *connection)
-        .await?;
-    if let Some(before) = before {
-        let same = before.amount == request.amount && before.charge_id == request.charge_id;
+    if let Some(same) = refunded_before(connection, request).await? {
         let done = Refunding::Done { fresh: false };
         return Ok(if same { done } else { Refunding::Refused("idempotency_mismatch") });
     }
@@ -78,6 +73,21 @@ pub(super) async fn refund(
     .execute(connection)
     .await?;
     Ok(Refunding::Done { fresh: true })
+}
+
+/// Whether the key's refund is the one that is asked for now; `None` when it has none.
+async fn refunded_before(
+    connection: &mut SqliteConnection,
+    request: &RefundRequest,
+) -> Result<Option<bool>, sqlx::Error> {
+    let before: Option<RefundRecord> = sqlx::query_as("SELECT * FROM refunds WHERE refund_id = ?1")
+        .bind(request.key.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let same = |before: RefundRecord| {
+        before.amount == request.amount && before.charge_id == request.charge_id
+    };
+    Ok(before.map(same))
 }
 
 /// Whether a charge of which `given` was paid back already can pay this back too.

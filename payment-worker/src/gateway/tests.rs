@@ -161,3 +161,120 @@ async fn tampered(file: &SqliteFile, statement: &'static str) -> Result<(), Stor
     })
     .await
 }
+
+#[tokio::test]
+async fn a_stopping_server_finishes_the_request_in_hand() {
+    let (gateway, _folder) = gateway(Simulation { latency_ms: 0, ..Simulation::default() }).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let client = async {
+        let body = r#"{"amount":100,"currency":"EUR","source":"tok_good"}"#;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(post("/v1/charges", "bkg_1", body).as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        // The charge is on record before its answer is sent, and the server may stop in between.
+        while gateway.find(&BookingId::parse("bkg_1").unwrap()).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        shutdown.cancel();
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    let server = serve(listener, gateway.clone(), shutdown.clone());
+    let ((), answer) = tokio::join!(server, client);
+    assert_eq!(answer, "HTTP/1.1 200");
+}
+
+/// Answers every connection with these bytes.
+async fn canned(answer: String) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let task = tokio_util::task::TaskTracker::new().spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let _folder = tempfile::tempdir().unwrap();
+    Server { address, _folder, _task: AbortOnDropHandle::new(task) }
+}
+
+fn reply(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn anything_but_a_clear_answer_is_unknown() {
+    let charge = |amount: i64| {
+        let body = serde_json::json!({
+            "id": "ch_1", "object": "charge", "booking_id": "bkg_1", "amount": amount,
+            "currency": "EUR", "status": "succeeded", "failure_code": null, "received_at_ms": 1,
+        });
+        reply("200 OK", &body.to_string())
+    };
+    let table = [
+        (charge(100), true),
+        (charge(-1), false),
+        (charge(100).replace("content-length: 1", "content-length: 2"), false),
+        (reply("200 OK", "{}"), false),
+        (reply("402 Payment Required", "<html>"), false),
+        (reply("409 Conflict", "{}"), false),
+        (reply("422 Unprocessable Content", "{}"), false),
+        (reply("429 Too Many Requests", ""), false),
+        (reply("500 Internal Server Error", ""), false),
+        (String::new(), false),
+    ];
+    for (answer, clear) in table {
+        let server = canned(answer.clone()).await;
+        let gateway = client(&server);
+        let booking = BookingId::parse("bkg_1").unwrap();
+        let amount = Money::new(100, ledger::Currency::EUR);
+        let payment_token = PaymentToken::parse("tok_good").unwrap();
+        let charge = ChargeRequest { key: booking.clone(), amount, payment_token };
+        assert_eq!(gateway.charge(&charge).await.is_ok(), clear, "{answer}");
+        let key = RefundId::of(&booking, 1);
+        let refund = RefundRequest { key, booking, charge_id: "ch_1".into(), amount };
+        if !answer.contains("200 OK") {
+            assert!(gateway.refund(&refund).await.is_err(), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_silent_or_not_there_is_an_error_in_bounded_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = crate::Config { charge_timeout_ms: 20, ..config() };
+    let gateway = HttpGateway::new(&format!("http://{address}"), &config).unwrap();
+    let booking = BookingId::parse("bkg_1").unwrap();
+    assert!(gateway.find(&booking).await.is_err(), "nobody answers");
+    drop(listener);
+    assert!(gateway.find(&booking).await.is_err(), "nobody is there");
+}
+
+#[tokio::test]
+async fn the_whole_log_is_read_for_the_audit() {
+    let server = server(twice()).await;
+    let gateway = client(&server);
+    let many = ledger::LIMIT_MAX + 5;
+    let mut charging = tokio::task::JoinSet::new();
+    for number in 0..many {
+        let gateway = gateway.clone();
+        charging.spawn(async move {
+            let request = ChargeRequest {
+                key: BookingId::parse(&format!("bkg_{number}")).unwrap(),
+                amount: Money::new(100, ledger::Currency::EUR),
+                payment_token: PaymentToken::parse("tok_good").unwrap(),
+            };
+            gateway.charge(&request).await.unwrap();
+        });
+    }
+    charging.join_all().await;
+    let log = crate::gateway_log(&gateway).await.unwrap();
+    assert_eq!(log.charges.len(), many as usize);
+    assert!(log.charges.iter().all(|charge| charge.captured));
+    assert!(log.refunds.is_empty());
+}

@@ -8,12 +8,13 @@ impl Line {
     pub(crate) fn take(&mut self, ask: &Ask, now: Timestamp) -> Taken {
         self.advance(now);
         match ask.number {
-            Some(number) => self.claim(number, &ask.account),
-            None => self.walk_in(&ask.account),
+            Some(number) => self.claim(number, ask),
+            None => self.walk_in(ask),
         }
     }
 
-    pub(super) fn claim(&mut self, number: u64, account: &AccountId) -> Taken {
+    pub(super) fn claim(&mut self, number: u64, ask: &Ask) -> Taken {
+        let account = &ask.account;
         if let Some(slot) = self.slots.get(number) {
             if slot.account != *account {
                 return Taken::TokenUsed;
@@ -33,6 +34,9 @@ impl Line {
             Place::Waiting => return Taken::NotYet(self.why_waiting()),
             Place::Missed | Place::Done => return Taken::Over,
             Place::Admitted { .. } | Place::Ready { .. } | Place::Returning { .. } => {}
+        }
+        if !ask.fresh {
+            return Taken::NotYet(NotYet::Waiting);
         }
         let certain = self.numbers.doubtful_to(number).is_none();
         let kept = certain && matches!(self.place(number), Place::Ready { .. });
@@ -54,14 +58,15 @@ impl Line {
         self.give(number, account, AdmissionSource::Line)
     }
 
-    pub(super) fn walk_in(&mut self, account: &AccountId) -> Taken {
+    pub(super) fn walk_in(&mut self, ask: &Ask) -> Taken {
+        let account = &ask.account;
         if let Some(live) = self.slots.of_account(account) {
             return self.grant(live);
         }
         if self.settings.state == QueueState::Closed {
             return Taken::Closed;
         }
-        if !self.nobody_waits() {
+        if !ask.fresh || !self.nobody_waits() {
             return Taken::NotYet(NotYet::Waiting);
         }
         if let Some(why) = self.refusal() {

@@ -185,7 +185,8 @@ impl World {
         account: u8,
         settle: Option<Settlement>,
     ) -> Result<(), TestCaseError> {
-        let ask = Ask { account: AccountId::parse(&format!("a{account}")).unwrap(), number };
+        let account = AccountId::parse(&format!("a{account}")).unwrap();
+        let ask = Ask { account, number, fresh: true };
         let active = self.line.slots.active();
         let taken = self.line.take(&ask, self.now);
         if taken == Taken::NoNumbers {
@@ -348,7 +349,7 @@ proptest! {
             }
             while next <= world.line.now_serving {
                 let account = AccountId::parse(&format!("a{next}")).unwrap();
-                match world.line.take(&Ask { account, number: Some(next) }, now) {
+                match world.line.take(&Ask { account, number: Some(next), fresh: true }, now) {
                     Taken::Granted(_) => (admitted, next) = (admitted + 1, next + 1),
                     Taken::NotYet(_) => break,
                     other => prop_assert!(false, "{other:?}"),

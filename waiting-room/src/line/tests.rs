@@ -69,7 +69,7 @@ impl Sim {
     }
 
     fn claim(&mut self, number: u64, name: &str) -> Taken {
-        let ask = Ask { account: account(name), number: Some(number) };
+        let ask = Ask { account: account(name), number: Some(number), fresh: true };
         let taken = self.line.take(&ask, self.now);
         if let Taken::Granted(grant) = &taken
             && !grant.committed
@@ -80,7 +80,7 @@ impl Sim {
     }
 
     fn walk_in(&mut self, name: &str) -> Taken {
-        self.line.take(&Ask { account: account(name), number: None }, self.now)
+        self.line.take(&Ask { account: account(name), number: None, fresh: true }, self.now)
     }
 
     fn set(&mut self, change: impl FnOnce(&mut QueueSettings)) {
@@ -224,7 +224,7 @@ fn a_claim_repeats_and_an_account_has_one_slot() {
 #[test]
 fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     let mut sim = busy();
-    let ask = Ask { account: account("c"), number: Some(3) };
+    let ask = Ask { account: account("c"), number: Some(3), fresh: true };
     let before = (sim.line.slots.active(), sim.line.rate.units());
     sim.line.take(&ask, sim.now);
     sim.line.take(&ask, sim.now);

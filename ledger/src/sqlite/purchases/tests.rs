@@ -2,13 +2,9 @@
 use super::*;
 use crate::conformance::purchases::{check_all, check_survived, leave_traces};
 use crate::conformance::sample::SampleEvent;
-use crate::sqlite::MIGRATIONS;
+use crate::sqlite::tests::{crashed, open};
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
-
-async fn open(dir: &tempfile::TempDir) -> SqliteFile {
-    SqliteFile::open(&dir.path().join("tidegate.db"), &MIGRATIONS).await.unwrap()
-}
 
 #[tokio::test]
 async fn purchases_keep_their_contract() {
@@ -20,9 +16,11 @@ async fn purchases_keep_their_contract() {
 async fn purchases_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let event = SampleEvent::default();
-    // The first file is never closed: what a receipt was given for is on the disk already.
-    let left = leave_traces(&SqlitePurchases::new(open(&dir).await), &event).await;
-    check_survived(&SqlitePurchases::new(open(&dir).await), &event, &left).await;
+    let alive = SqlitePurchases::new(open(&dir).await);
+    let left = leave_traces(&alive, &event).await;
+    let rest = crashed(&dir);
+    let found = SqlitePurchases::new(open(&rest).await);
+    check_survived(&found, &event, &left).await;
 }
 
 /// Runs a statement on the writer, as a fault in the program might.

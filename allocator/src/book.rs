@@ -1,0 +1,205 @@
+//! From a hold to a command on the log, and back again to cancel (rules 11 and 16).
+use crate::recovery::EventSlot;
+use crate::store::{Applied, Paid, Pay, Truth};
+use crate::{BookAnswer, BookRequest, BookTarget, Error, SeatAllocator, metrics};
+use ledger::{
+    ATTEMPTS_MAX, AccountId, Booking, BookingCommand, BookingId, BookingOutcome, BookingStatus,
+    CancelBooking, Message, PlaceBooking, SeatEffect,
+};
+use std::collections::HashSet;
+
+/// How many bookings of one hold a `book` may find decided before it begins its own: each attempt
+/// once, and the sale at the end.
+const DECIDED_MAX: u32 = ATTEMPTS_MAX + 1;
+
+impl SeatAllocator {
+    /// Rule 11: stores the command in the hold, appends it, and answers once the log has it.
+    pub async fn book(&self, request: BookRequest) -> Result<BookAnswer, Error> {
+        let answer = self.book_unmeasured(request).await;
+        metrics::booked(&answer);
+        answer
+    }
+
+    async fn book_unmeasured(&self, request: BookRequest) -> Result<BookAnswer, Error> {
+        let slot = self.slot(&request.event);
+        let BookRequest { account, target, payment_token, key, .. } = request;
+        let ask = Pay { account, target, payment_token, key };
+        let (store, ask) = (&self.parts().store, &ask);
+        for _ in 0..=DECIDED_MAX {
+            let paid = self.ask(&slot, |at| async move { store.pay(&at, ask).await }).await?;
+            match paid {
+                Paid::Begun(command) => return self.append_first(&slot, &command).await,
+                Paid::Live { command, keyed } => match self.decided(&slot, &command).await? {
+                    None => return self.append_again(&command).await,
+                    Some(booking) if keyed => return Ok(BookAnswer::Accepted(Box::new(booking))),
+                    // The hold is now what the outcome made of it: ask again.
+                    Some(_) => {}
+                },
+                Paid::Before(booking) => return self.booked_before(&booking).await,
+                Paid::NotFound => return self.forgotten(ask).await,
+                Paid::Expired => return Ok(BookAnswer::Expired),
+                Paid::NotHolder => return Ok(BookAnswer::NotHolder),
+                Paid::Mismatch => return Ok(BookAnswer::Mismatch),
+            }
+        }
+        Err(Error::Recovering)
+    }
+
+    /// Nobody else knows of this command yet: if the log surely does not have it, the hold goes
+    /// back to what it was.
+    async fn append_first(
+        &self,
+        slot: &EventSlot,
+        command: &PlaceBooking,
+    ) -> Result<BookAnswer, Error> {
+        let Err(error) = self.append_place(command).await else {
+            return Ok(BookAnswer::Accepted(Box::new(Booking::placed(command))));
+        };
+        let booking = &command.booking_id;
+        let unknown = |source| Error::OutcomeUnknown { booking: booking.clone(), source };
+        if !error.is_retryable() {
+            return Err(unknown(error));
+        }
+        let store = &self.parts().store;
+        match self.ask(slot, |at| async move { store.unpay(&at, booking).await }).await {
+            Ok(true) => Err(Error::Store(error)),
+            // Another `book` on the hold may have appended it, or will hear of it: the sweeper
+            // appends it again at its deadline.
+            Ok(false) | Err(_) => Err(unknown(error)),
+        }
+    }
+
+    async fn append_again(&self, command: &PlaceBooking) -> Result<BookAnswer, Error> {
+        match self.append_place(command).await {
+            Ok(()) => Ok(BookAnswer::Accepted(Box::new(Booking::placed(command)))),
+            Err(source) => {
+                Err(Error::OutcomeUnknown { booking: command.booking_id.clone(), source })
+            }
+        }
+    }
+
+    async fn append_place(&self, command: &PlaceBooking) -> Result<(), ledger::StoreError> {
+        let message = Message::Command(BookingCommand::Place(command.clone()));
+        self.parts().log.append(vec![message]).await
+    }
+
+    /// The booking, if the books have decided it: its outcome is applied here first.
+    async fn decided(
+        &self,
+        slot: &EventSlot,
+        command: &PlaceBooking,
+    ) -> Result<Option<Booking>, Error> {
+        let purchase = self.parts().purchases.purchase(&command.booking_id).await?;
+        let Some(outcome) = purchase.map(|purchase| purchase.outcome()) else { return Ok(None) };
+        if outcome.seat_effect() == SeatEffect::Keep {
+            return Ok(None);
+        }
+        self.apply(slot, &outcome).await?;
+        Ok(Some(outcome.booking))
+    }
+
+    async fn booked_before(&self, booking: &BookingId) -> Result<BookAnswer, Error> {
+        let purchase = self.parts().purchases.purchase(booking).await?;
+        Ok(match purchase {
+            Some(purchase) => BookAnswer::Accepted(Box::new(purchase.booking())),
+            None => BookAnswer::Expired,
+        })
+    }
+
+    /// A hold that the store has forgotten may have been bought all the same.
+    async fn forgotten(&self, ask: &Pay) -> Result<BookAnswer, Error> {
+        let BookTarget::Hold(hold) = &ask.target else { return Ok(BookAnswer::NotFound) };
+        for attempt in 1..=ATTEMPTS_MAX {
+            let id = BookingId::of_attempt(hold, attempt);
+            let Some(purchase) = self.parts().purchases.purchase(&id).await? else {
+                return Ok(if attempt == 1 { BookAnswer::NotFound } else { BookAnswer::Expired });
+            };
+            if purchase.command.account_id != ask.account {
+                return Ok(BookAnswer::NotHolder);
+            }
+            match purchase.status {
+                BookingStatus::Processing | BookingStatus::Confirmed => {
+                    return Ok(BookAnswer::Accepted(Box::new(purchase.booking())));
+                }
+                BookingStatus::Declined
+                | BookingStatus::SeatLost
+                | BookingStatus::OverCap
+                | BookingStatus::Expired
+                | BookingStatus::Cancelled
+                | BookingStatus::RefundPending
+                | BookingStatus::Refunded => {}
+            }
+        }
+        Ok(BookAnswer::Expired)
+    }
+
+    /// Appends a cancel for a booking that the caller has found and may cancel.
+    pub async fn cancel(&self, booking: &Booking, by: &AccountId) -> Result<(), Error> {
+        let mut messages = Vec::new();
+        if booking.status == BookingStatus::Processing
+            && let Some(command) = self.paying_command(&booking.id).await?
+        {
+            // Its command may not have reached the log yet; a cancel of what nobody opened would
+            // be lost.
+            messages.push(Message::Command(BookingCommand::Place(*command)));
+        }
+        messages.push(Message::Command(BookingCommand::Cancel(CancelBooking {
+            booking_id: booking.id.clone(),
+            event_id: booking.event_id.clone(),
+            requested_by: by.clone(),
+            requested_at: self.parts().clock.now(),
+        })));
+        self.parts().log.append(messages).await.map_err(|source| {
+            if source.is_retryable() {
+                Error::Store(source)
+            } else {
+                Error::OutcomeUnknown { booking: booking.id.clone(), source }
+            }
+        })
+    }
+
+    /// Applies an outcome to the event's copy; where the copy disagrees, the record is asked.
+    pub(crate) async fn apply(
+        &self,
+        slot: &EventSlot,
+        outcome: &BookingOutcome,
+    ) -> Result<Applied, Error> {
+        let store = &self.parts().store;
+        let applied = self.ask(slot, |at| async move { store.apply(&at, outcome).await }).await?;
+        metrics::applied(applied);
+        // A lost seat has an owner that this copy does not know of.
+        let lost = outcome.booking.status == BookingStatus::SeatLost;
+        if applied == Applied::Unexpected || (lost && applied == Applied::Done) {
+            self.reload(slot, &outcome.booking).await?;
+        }
+        Ok(applied)
+    }
+
+    /// Sets the places of a booking to what the record says of them (rule 10).
+    async fn reload(&self, slot: &EventSlot, booking: &Booking) -> Result<(), Error> {
+        let layout = &slot.event().layout;
+        let mine: HashSet<u32> =
+            booking.items.iter().filter_map(|item| layout.find(item.item.as_str())).collect();
+        let mut claims = self.parts().purchases.claims(&slot.event().id, 0).await?;
+        loop {
+            let is_mine = |place| mine.contains(&place);
+            let mut places = self.truth(slot, &claims, is_mine, |_| None).await?;
+            let unclaimed = mine
+                .iter()
+                .filter(|place| !places.iter().any(|(claimed, _)| claimed == *place))
+                .map(|place| (*place, Truth::Unclaimed(booking.id.clone())));
+            let unclaimed: Vec<_> = unclaimed.collect();
+            places.extend(unclaimed);
+            let (store, truth) = (&self.parts().store, &places);
+            self.ask(slot, |at| async move { store.reload(&at, truth).await }).await?;
+            let later = self.parts().purchases.claims(&slot.event().id, claims.revision).await?;
+            let touched = |place: &str| layout.find(place).is_some_and(&is_mine);
+            let moved = later.live.iter().any(|claim| touched(claim.place.as_str()))
+                || later.released.iter().any(|place| touched(place.as_str()));
+            if !moved {
+                return Ok(());
+            }
+            claims = self.parts().purchases.claims(&slot.event().id, 0).await?;
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The contract of the seat store as a test suite, for the tests of every backend.
+//!
+//! Each function takes a store that may be shared: it uses an event of its own.
+mod contention;
+mod house;
+mod marks;
+mod payments;
+
+pub use house::{House, NOW};
+
+use crate::store::{Locked, SeatStore};
+use crate::{HoldRecord, ReleaseAnswer, Wish};
+use ledger::SectionId;
+use std::sync::Arc;
+
+/// Everything a seat store promises.
+pub async fn all(store: Arc<dyn SeatStore>) {
+    exclusive(store.clone()).await;
+    keys(store.clone()).await;
+    cap(store.clone()).await;
+    expiry(store.clone()).await;
+    best(store.clone()).await;
+    contention::all(store.clone()).await;
+    payments::all(store.clone()).await;
+    marks::all(store).await;
+}
+
+/// A hold is whole or not at all, and one's own again is the same one.
+pub async fn exclusive(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let (ann, bob) = (house.account(), house.account());
+    let hold = held(house.lock(&ann, &[0, 1]).await);
+    assert_eq!(house.lock(&bob, &[1, 2]).await, Locked::Taken);
+    assert_eq!(house.drawn(0..3).await, "hh.", "a lock that is refused takes nothing");
+    assert_eq!(held(house.lock(&ann, &[1, 0]).await), hold, "one's own places in any order");
+    assert_eq!(house.lock(&ann, &[0]).await, Locked::Taken, "a part of one's own hold");
+    assert_eq!(house.lock(&ann, &[0, 1, 2]).await, Locked::Taken, "more than one's own hold");
+    assert_eq!(house.release(&hold, &bob).await, ReleaseAnswer::NotHolder);
+    assert_eq!(house.release(&hold, &ann).await, ReleaseAnswer::Released);
+    assert_eq!(house.release(&hold, &ann).await, ReleaseAnswer::NotFound);
+    assert_eq!(house.drawn(0..3).await, "...");
+    held(house.lock(&bob, &[1, 2]).await);
+}
+
+/// A key is compared before anything else.
+pub async fn keys(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let (ann, bob) = (house.account(), house.account());
+    let hold = held(house.lock_keyed(&ann, &[0], ("k", 1)).await);
+    assert_eq!(held(house.lock_keyed(&ann, &[0], ("k", 1)).await), hold);
+    assert_eq!(house.lock_keyed(&ann, &[3], ("k", 2)).await, Locked::Mismatch);
+    held(house.lock_keyed(&bob, &[1], ("k", 2)).await);
+    assert_eq!(held(house.lock_keyed(&ann, &[0], ("again", 1)).await), house.hold(&hold).await);
+    house.release(&hold, &ann).await;
+    for key in ["k", "again"] {
+        assert_eq!(house.lock_keyed(&ann, &[0], (key, 1)).await, Locked::Expired);
+    }
+    assert_eq!(house.lock_keyed(&ann, &[0], ("k", 2)).await, Locked::Mismatch);
+    house.wait_seconds(house.at().limits.key_seconds);
+    held(house.lock_keyed(&ann, &[5], ("k", 2)).await);
+}
+
+/// Held, paying and sold seats count, whichever way they are asked for.
+pub async fn cap(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let ann = house.account();
+    let first = held(house.lock(&ann, &[0, 1]).await);
+    let booking = house.begun(&first).await;
+    held(house.lock(&ann, &[2]).await);
+    assert_eq!(house.lock(&ann, &[4, 5]).await, Locked::OverCap);
+    assert_eq!(house.best(&ann, 2, None).await, Locked::OverCap);
+    house.confirm(&booking).await;
+    assert_eq!(house.lock(&ann, &[4, 5]).await, Locked::OverCap);
+    let last = held(house.lock(&ann, &[4]).await);
+    house.release(&last, &ann).await;
+    held(house.best(&ann, 1, None).await);
+    assert_eq!(house.lock(&ann, &[9]).await, Locked::OverCap);
+}
+
+/// A hold is there until its time, and gone at its time.
+pub async fn expiry(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let (ann, bob) = (house.account(), house.account());
+    let hold = held(house.lock(&ann, &[0, 1]).await);
+    assert_eq!(hold.until, NOW.plus_seconds(house.event.terms.hold_ttl_seconds));
+    house.wait_millis(hold.until.millis_since(NOW) - 1);
+    assert_eq!(house.lock(&bob, &[0]).await, Locked::Taken);
+    assert_eq!(house.sweep().await.ended, 0);
+    house.wait_millis(1);
+    assert_eq!(house.drawn(0..2).await, "..", "every question sees what is due");
+    assert!(house.holds_of(&ann).await.is_empty());
+    held(house.lock(&bob, &[0]).await);
+    assert_eq!(house.release(&hold, &ann).await, ReleaseAnswer::NotFound);
+}
+
+/// Side by side, or in any places of a general admission section.
+pub async fn best(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let (ann, bob) = (house.account(), house.account());
+    assert_eq!(held(house.best(&ann, 2, None).await).places, [0, 1]);
+    assert_eq!(held(house.best(&bob, 4, None).await).places, [2, 3, 4, 5]);
+    let floor = SectionId::parse("floor").expect("a valid id");
+    let hold = held(house.best(&ann, 2, Some(floor)).await);
+    assert_eq!(hold.places, [House::FLOOR, House::FLOOR + 1]);
+    let gallery = SectionId::parse("gallery").expect("a valid id");
+    let carl = house.account();
+    assert_eq!(house.best(&carl, 1, Some(gallery)).await, Locked::SoldOut);
+    let nobody = Wish::Best { quantity: 0, section: None };
+    assert_eq!(house.wish(&carl, nobody, None).await, Locked::SoldOut);
+}
+
+#[track_caller]
+fn held(answer: Locked) -> HoldRecord {
+    match answer {
+        Locked::Held(record) => *record,
+        other => panic!("expected a hold, got {other:?}"),
+    }
+}

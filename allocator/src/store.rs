@@ -1,0 +1,197 @@
+//! The seam to the seats: who holds what just now, of one event at a time.
+mod local;
+
+pub use local::LocalSeatStore;
+
+use crate::grid::Counts;
+use crate::record::HoldRecord;
+use crate::{BookTarget, Keyed, ReleaseAnswer, Wish};
+use async_trait::async_trait;
+use ledger::{
+    AccountId, BookingId, BookingOutcome, Event, HoldId, PaymentToken, PlaceBooking, SlotRef,
+    StoreError, Timestamp,
+};
+use std::sync::Arc;
+
+/// The event that is asked about, the mark that its copy must bear, and the time.
+#[derive(Debug, Clone)]
+pub struct At {
+    pub event: Arc<Event>,
+    pub generation: u64,
+    pub now: Timestamp,
+    pub limits: Limits,
+}
+
+/// What the store keeps to besides the event's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a key is kept.
+    pub key_seconds: u32,
+    /// The fewest seconds a hold has left after a decline.
+    pub declined_hold_seconds: u32,
+}
+
+/// An answer of the event's copy, or the news that the copy is not the one that was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marked<T> {
+    Here(T),
+    /// The store has no copy with this mark: it was lost, or another one was swapped in.
+    Lost,
+}
+
+/// Asks for a hold.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub account: AccountId,
+    pub slot: Option<SlotRef>,
+    pub wish: Wish,
+    pub key: Option<Keyed>,
+    /// The id of a hold without a key.
+    pub minted: HoldId,
+}
+
+/// The answer to [`Lock`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Locked {
+    Held(Box<HoldRecord>),
+    Taken,
+    SoldOut,
+    OverCap,
+    Mismatch,
+    Expired,
+}
+
+/// Asks to pay for a hold.
+#[derive(Debug, Clone)]
+pub struct Pay {
+    pub account: AccountId,
+    pub target: BookTarget,
+    pub payment_token: PaymentToken,
+    pub key: Option<Keyed>,
+}
+
+/// The answer to [`Pay`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paid {
+    /// `Held → Paying` by this call: the command is the caller's to append.
+    Begun(Box<PlaceBooking>),
+    /// It was `Paying` before, with this command. `keyed`: this very key began it.
+    Live {
+        command: Box<PlaceBooking>,
+        keyed: bool,
+    },
+    /// This booking came of it before: the key made it, or it bought the places.
+    Before(BookingId),
+    Expired,
+    NotHolder,
+    NotFound,
+    Mismatch,
+}
+
+/// What an outcome did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Applied {
+    Done,
+    /// A replay: it was done before, or there was nothing to do.
+    Already,
+    /// The seats are in another state than the outcome expects: reload them from the record.
+    Unexpected,
+}
+
+/// What the record says of one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Truth {
+    Sold(BookingId, AccountId),
+    Paying(Box<PlaceBooking>),
+    /// Nobody has a claim, and this booking has none any more.
+    Unclaimed(BookingId),
+}
+
+/// Which holds to show.
+#[derive(Debug, Clone)]
+pub enum Find {
+    Hold(HoldId),
+    /// Those of an account that are live.
+    Account(AccountId),
+}
+
+/// A whole copy, as recovery makes it from the record. Sales come first, then the holds in turn:
+/// one that is `Held` and does not get all its places is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeatsCopy {
+    pub sold: Vec<(u32, BookingId, AccountId)>,
+    pub holds: Vec<HoldRecord>,
+}
+
+/// The answer to swapping a copy in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loaded {
+    Swapped,
+    /// The store's copy is as new already, or newer.
+    Kept,
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Holds that ended, and keys that were forgotten.
+    pub ended: usize,
+    /// Commands past their deadline, leased to the caller: nobody else gets them before another
+    /// deadline length is over.
+    pub overdue: Vec<PlaceBooking>,
+    pub counts: Counts,
+    /// Holds that are held or being paid.
+    pub holds: u64,
+}
+
+/// Every place at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Grows when something changed, over every generation.
+    pub version: u64,
+    /// One letter a place in layout order, see [`SeatState`](crate::SeatState).
+    pub places: Vec<u8>,
+    pub counts: Counts,
+}
+
+/// The copies of all events. Every method but `kept` and `load` checks the mark first, then frees
+/// what has expired, then answers, all in one step; each touches the keys of one event only. All
+/// may be called again after an error.
+#[async_trait]
+pub trait SeatStore: Send + Sync {
+    /// Holds that outlive a loss of the event's copy, oldest first, once everything that was begun
+    /// before is settled. A copy with a mark older than `mark` is lost from now on. A store that
+    /// keeps nothing of its own has none.
+    async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError>;
+
+    /// Swaps a whole copy in under the mark of `at`, unless the store's is as new.
+    async fn load(&self, at: &At, copy: SeatsCopy) -> Result<Loaded, StoreError>;
+
+    async fn lock(&self, at: &At, ask: &Lock) -> Result<Marked<Locked>, StoreError>;
+
+    async fn release(
+        &self,
+        at: &At,
+        hold: &HoldId,
+        account: &AccountId,
+    ) -> Result<Marked<ReleaseAnswer>, StoreError>;
+
+    async fn pay(&self, at: &At, ask: &Pay) -> Result<Marked<Paid>, StoreError>;
+
+    /// `Paying → Held`, as if it had never been paid: for a command that was surely not appended.
+    /// False when it is not being paid by this booking, or somebody else may have appended it.
+    async fn unpay(&self, at: &At, booking: &BookingId) -> Result<Marked<bool>, StoreError>;
+
+    async fn apply(&self, at: &At, outcome: &BookingOutcome)
+    -> Result<Marked<Applied>, StoreError>;
+
+    /// Sets places to what the record says (rule 10).
+    async fn reload(&self, at: &At, places: &[(u32, Truth)]) -> Result<Marked<()>, StoreError>;
+
+    /// Ends up to `max` expired holds and leases up to `max` overdue commands.
+    async fn sweep(&self, at: &At, max: usize) -> Result<Marked<Swept>, StoreError>;
+
+    async fn find(&self, at: &At, which: &Find) -> Result<Marked<Vec<HoldRecord>>, StoreError>;
+
+    async fn snapshot(&self, at: &At) -> Result<Marked<Snapshot>, StoreError>;
+}

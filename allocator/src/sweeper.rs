@@ -1,0 +1,116 @@
+//! The loop that ends holds on time and sends overdue commands again.
+use crate::grid::Counts;
+use crate::recovery::EventSlot;
+use crate::store::Swept;
+use crate::{Error, HoldRecord, SeatAllocator, metrics};
+use ledger::{BookingCommand, Cursor, Event, Message};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Events read at once while looking for holds that a past run left behind.
+const EVENTS_PER_PAGE: u32 = 16;
+
+/// Frees expired holds and resends overdue commands, of every event that this node has touched,
+/// and at the start of those in which holds outlived the last run.
+pub struct HoldSweeper {
+    seats: SeatAllocator,
+    left_behind: LeftBehind,
+}
+
+/// How far the search for holds of a past run has come.
+enum LeftBehind {
+    After(Option<String>),
+    Searched,
+}
+
+impl HoldSweeper {
+    pub fn new(seats: SeatAllocator) -> Self {
+        Self { seats, left_behind: LeftBehind::After(None) }
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let every = Duration::from_millis(self.seats.parts().config.sweep_interval_ms.max(1));
+        let mut tick = tokio::time::interval(every);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Err(error) = self.search().await {
+                warn(&error, "holds of a past run could not be looked for");
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// Sweeps every event once.
+    async fn sweep(&self) {
+        let (mut counts, mut holds) = (Counts::default(), 0);
+        for slot in self.seats.slots() {
+            match self.sweep_event(&slot).await {
+                Ok(swept) => {
+                    counts = counts.plus(swept.counts);
+                    holds += swept.holds;
+                }
+                Err(error) => {
+                    tracing::debug!(event.id = %slot.event().id, "an event could not be swept");
+                    warn(&error, "a sweep failed");
+                }
+            }
+        }
+        metrics::swept(counts, holds);
+    }
+
+    async fn sweep_event(&self, slot: &EventSlot) -> Result<Swept, Error> {
+        let parts = self.seats.parts();
+        let max = parts.config.sweep_batch_max.max(1);
+        loop {
+            let store = &parts.store;
+            let swept =
+                self.seats.ask(slot, |at| async move { store.sweep(&at, max).await }).await?;
+            let more = swept.ended >= max || swept.overdue.len() >= max;
+            if !swept.overdue.is_empty() {
+                let again = |command| Message::Command(BookingCommand::Place(command));
+                let messages: Vec<_> = swept.overdue.iter().cloned().map(again).collect();
+                let resent = messages.len();
+                // Lost here, they are due again after another deadline length.
+                parts.log.append(messages).await?;
+                metrics::resent(resent);
+            }
+            if !more {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Touches one more page of events in which a past run left holds or payments.
+    async fn search(&mut self) -> Result<(), Error> {
+        let LeftBehind::After(after) = &self.left_behind else { return Ok(()) };
+        let cursor = Cursor { after: after.clone(), limit: EVENTS_PER_PAGE };
+        let page = self.seats.parts().events.events(cursor).await?;
+        for event in page.items {
+            self.touch(event).await?;
+        }
+        self.left_behind = match page.next {
+            Some(next) => LeftBehind::After(Some(next)),
+            None => LeftBehind::Searched,
+        };
+        Ok(())
+    }
+
+    async fn touch(&self, event: Event) -> Result<(), Error> {
+        if self.seats.known_slot(&event.id).is_some() {
+            return Ok(());
+        }
+        let kept = self.seats.parts().store.kept(&event, 0).await?;
+        if kept.iter().any(HoldRecord::is_live) {
+            let slot = self.seats.slot(&Arc::new(event));
+            self.sweep_event(&slot).await?;
+        }
+        Ok(())
+    }
+}
+
+fn warn(error: &Error, what: &str) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::warn!(error, "{what}");
+}

@@ -1,0 +1,242 @@
+//! What holders do: lock, release, pay. Each names the hold and the state it expects.
+use crate::best;
+use crate::event_seats::{EventSeats, Owner};
+use crate::record::{HoldRecord, HoldState, KeyMatch};
+use crate::store::{At, Find, Lock, Locked, Paid, Pay, Swept};
+use crate::{BookTarget, ReleaseAnswer, Wish};
+use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SectionId};
+
+impl EventSeats {
+    /// `Free → Held`, all places or none.
+    pub(crate) fn lock(&mut self, at: &At, ask: &Lock) -> Locked {
+        let now = self.begin(at);
+        if let Some(answer) = self.locked_before(ask) {
+            return answer;
+        }
+        let places = match self.choose(at, ask) {
+            Ok(places) => places,
+            Err(answer) => return answer,
+        };
+        let price = |place: &u32| self.layout.price_of(*place).map_or(0, |price| price.minor);
+        let record = HoldRecord {
+            id: self.hold_id(ask),
+            account: ask.account.clone(),
+            slot: ask.slot.clone(),
+            prices: places.iter().map(price).collect(),
+            places,
+            until: now.plus_seconds(at.event.terms.hold_ttl_seconds),
+            attempts: 0,
+            lock_keys: ask.key.iter().cloned().collect(),
+            book_keys: Vec::new(),
+            state: HoldState::Held,
+        };
+        self.put(record.clone());
+        Locked::Held(Box::new(record))
+    }
+
+    /// The key's hold, compared before anything else.
+    fn locked_before(&mut self, ask: &Lock) -> Option<Locked> {
+        let key = ask.key.as_ref()?;
+        let record = self.keyed(&ask.account, &key.key)?;
+        if !record.lock_keys.contains(key) {
+            return Some(Locked::Mismatch);
+        }
+        if !record.is_live() {
+            return Some(Locked::Expired);
+        }
+        let record = record.clone();
+        self.touch(&record.id);
+        Some(Locked::Held(Box::new(record)))
+    }
+
+    /// Free places that fulfil the wish and keep the account within its cap.
+    fn choose(&mut self, at: &At, ask: &Lock) -> Result<Vec<u32>, Locked> {
+        let cap = u64::from(at.event.terms.seats_per_account_max);
+        let left = cap.saturating_sub(u64::from(self.seats_of(&ask.account)));
+        match &ask.wish {
+            Wish::Places(places) => {
+                let places = self.wanted(places, ask)?;
+                if places.len() as u64 > left { Err(Locked::OverCap) } else { Ok(places) }
+            }
+            Wish::Best { quantity, .. } if u64::from(*quantity) > left => Err(Locked::OverCap),
+            Wish::Best { quantity, section } => {
+                let index_of =
+                    |id: &SectionId| self.layout.sections().iter().position(|s| s.id == *id);
+                let section = match section {
+                    Some(id) => Some(index_of(id).ok_or(Locked::SoldOut)?),
+                    None => None,
+                };
+                best::find(&self.grid, *quantity, section).ok_or(Locked::SoldOut)
+            }
+        }
+    }
+
+    /// The wanted places in order if all are free; one's own hold if it is exactly these.
+    fn wanted(&mut self, places: &[u32], ask: &Lock) -> Result<Vec<u32>, Locked> {
+        let mut places = places.to_vec();
+        places.sort_unstable();
+        places.dedup();
+        let Some(first) = places.first() else { return Err(Locked::SoldOut) };
+        if places.iter().all(|place| self.grid.is_free(*place)) {
+            return Ok(places);
+        }
+        let Some(Owner::Hold(id)) = self.owner(*first).cloned() else { return Err(Locked::Taken) };
+        let same = |hold: &HoldRecord| hold.account == ask.account && hold.places == places;
+        if !self.record(&id).is_some_and(same) {
+            return Err(Locked::Taken);
+        }
+        self.change(&id, |hold| hold.keep_lock_key(ask.key.as_ref()));
+        let record = self.record(&id).cloned();
+        Err(record.map_or(Locked::Taken, |record| Locked::Held(Box::new(record))))
+    }
+
+    fn hold_id(&self, ask: &Lock) -> HoldId {
+        match &ask.key {
+            Some(key) => HoldId::of_key(&ask.account, &self.event, &key.key, self.generation),
+            None => ask.minted.clone(),
+        }
+    }
+
+    /// `Held → Free` by its holder.
+    pub(crate) fn release(&mut self, at: &At, id: &HoldId, account: &AccountId) -> ReleaseAnswer {
+        self.begin(at);
+        let Some(record) = self.record(id).filter(|record| record.is_live()) else {
+            return ReleaseAnswer::NotFound;
+        };
+        if record.account != *account {
+            return ReleaseAnswer::NotHolder;
+        }
+        if record.payment().is_some() {
+            return ReleaseAnswer::Paying;
+        }
+        if let Some(record) = self.take(id) {
+            if record.is_remembered() {
+                self.put_over(record, None, at.limits);
+            } else {
+                self.forget(&record);
+            }
+        }
+        ReleaseAnswer::Released
+    }
+
+    /// `Held → Paying`, with the whole command; or what came of the hold before.
+    pub(crate) fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
+        let now = self.begin(at);
+        let id = match self.target(&ask.target, &ask.account) {
+            Ok(id) => id,
+            Err(answer) => return answer,
+        };
+        let Some(record) = self.record(&id) else { return Paid::NotFound };
+        if record.account != ask.account {
+            return Paid::NotHolder;
+        }
+        let keyed = match record.key_match(ask.key.as_ref()) {
+            KeyMatch::Mismatch => return Paid::Mismatch,
+            KeyMatch::Attempt(attempt) => Some(BookingId::of_attempt(&id, attempt)),
+            KeyMatch::New => None,
+        };
+        match (&record.state, keyed) {
+            (HoldState::Paying(payment), Some(booking))
+                if payment.command.booking_id != booking =>
+            {
+                Paid::Before(booking)
+            }
+            (HoldState::Paying(_), keyed) => self.join_payment(&id, ask, keyed.is_some()),
+            (HoldState::Held | HoldState::Over { .. }, Some(booking)) => Paid::Before(booking),
+            (HoldState::Held, None) => {
+                let begun = self.change(&id, |record| {
+                    record.begin_payment(&at.event, ask.payment_token.clone(), now);
+                    record.keep_key(ask.key.as_ref());
+                });
+                begun.map_or(Paid::NotFound, Paid::Begun)
+            }
+            (HoldState::Over { bought: Some(booking), .. }, None) => Paid::Before(booking.clone()),
+            (HoldState::Over { bought: None, .. }, None) => Paid::Expired,
+        }
+    }
+
+    /// A second `book`: from now on the command cannot be taken back.
+    fn join_payment(&mut self, id: &HoldId, ask: &Pay, keyed: bool) -> Paid {
+        let joined = self.change(id, |record| {
+            if let HoldState::Paying(payment) = &mut record.state {
+                payment.shared = true;
+            }
+            if !keyed {
+                record.keep_key(ask.key.as_ref());
+            }
+        });
+        joined.map_or(Paid::NotFound, |command| Paid::Live { command, keyed })
+    }
+
+    /// Changes a record, and returns its command if it is being paid then.
+    fn change(
+        &mut self,
+        id: &HoldId,
+        how: impl FnOnce(&mut HoldRecord),
+    ) -> Option<Box<PlaceBooking>> {
+        let mut record = self.take(id)?;
+        how(&mut record);
+        let command = record.payment().map(|payment| payment.command.clone());
+        self.put(record);
+        command
+    }
+
+    /// The hold that a book is about; a place that nobody has was held too long ago.
+    fn target(&self, target: &BookTarget, account: &AccountId) -> Result<HoldId, Paid> {
+        let place = match target {
+            BookTarget::Hold(id) => return Ok(id.clone()),
+            BookTarget::Place(place) => *place,
+        };
+        match self.owner(place) {
+            Some(Owner::Hold(id)) => Ok(id.clone()),
+            Some(Owner::Sold(booking, owner)) if owner == account => {
+                let hold = booking.hold().filter(|hold| self.record(hold).is_some());
+                hold.ok_or_else(|| Paid::Before(booking.clone()))
+            }
+            Some(Owner::Sold(..)) => Err(Paid::NotHolder),
+            None if self.grid.state(place).is_some() => Err(Paid::Expired),
+            None => Err(Paid::NotFound),
+        }
+    }
+
+    /// `Paying → Held`, for a command that was never appended.
+    pub(crate) fn unpay(&mut self, at: &At, booking: &BookingId) -> bool {
+        self.begin(at);
+        let Some(id) = booking.hold() else { return false };
+        let alone = |record: &&HoldRecord| {
+            record.is_paying(booking) && record.payment().is_some_and(|payment| !payment.shared)
+        };
+        if self.record(&id).filter(alone).is_none() {
+            return false;
+        }
+        self.change(&id, HoldRecord::undo_payment);
+        true
+    }
+
+    /// Frees what expired and leases what is overdue.
+    pub(crate) fn sweep_all(&mut self, at: &At, max: usize) -> Swept {
+        let ended = self.begin_bounded(at, max);
+        let mut overdue = Vec::new();
+        while overdue.len() < max
+            && let Some(id) = self.first_overdue()
+        {
+            let next = self.now().plus_seconds(at.event.terms.payment_deadline_seconds.max(1));
+            let command = self.change(&id, |record| {
+                if let HoldState::Paying(payment) = &mut record.state {
+                    payment.resend_at = next;
+                    payment.shared = true;
+                }
+            });
+            overdue.extend(command.map(|command| *command));
+        }
+        Swept { ended, overdue, counts: self.counts(), holds: self.live_holds() }
+    }
+
+    pub(crate) fn find(&mut self, at: &At, which: &Find) -> Vec<HoldRecord> {
+        self.begin(at);
+        match which {
+            Find::Hold(id) => self.record(id).cloned().into_iter().collect(),
+            Find::Account(account) => self.holds_of(account).cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Seats: locking them, listing one's holds, letting them go.
+use crate::api::queue;
+use crate::cookies::Kind;
+use crate::exchange::{Exchange, Outcome};
+use crate::fields::{FieldError, Fields, Wrong, list, object, parsed, text, whole};
+use crate::idempotency;
+use crate::json::Json;
+use crate::login::Login;
+use crate::problem::{Code, Problem};
+use crate::response::{self, Listed};
+use allocator::{LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish};
+use http::StatusCode;
+use http::header::HeaderMap;
+use ledger::{
+    BookingItem, Event, EventId, HoldId, Layout, Money, PLACES_MAX, PlaceId, SectionId, SlotRef,
+    Timestamp,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use waiting_room::{IssuedPass, PassCheck, WalkIn};
+
+/// The most seats one request may name.
+const SEATS_MAX: usize = 1_000;
+
+#[derive(Serialize)]
+struct HoldShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    hold_id: HoldId,
+    event_id: EventId,
+    seats: Vec<PlaceId>,
+    items: Vec<BookingItem>,
+    total: Money,
+    expires_at: String,
+    expires_in: i64,
+}
+
+struct LockForm {
+    event_id: EventId,
+    user_id: Option<String>,
+    wish: WishForm,
+}
+
+enum WishForm {
+    Seat(SeatName),
+    Seats(Vec<SeatName>),
+    Best { quantity: u32, section: Option<SectionId> },
+}
+
+/// A seat as a client names it: by its number in layout order, its id or its label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SeatName {
+    Number(u64),
+    Name(String),
+}
+
+pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
+    let login = exchange.login()?;
+    exchange.no_query()?;
+    let received = exchange.receive().await?;
+    let form = received.read(lock_form)?;
+    same_user(form.user_id.as_deref(), &login)?;
+    let event = event(&exchange, &form.event_id).await?;
+    let wish = wish(&event.layout, form.wish)?;
+    let key = idempotency::keyed(exchange.headers(), &received)?;
+    let (slot, issued) = admission(&exchange, &event, &login).await?;
+    let mut carried = HeaderMap::new();
+    if let Some(issued) = &issued {
+        queue::carry_pass(&exchange, issued, &mut carried);
+    }
+    let request = LockRequest { event, account: login.account, slot: Some(slot), wish, key };
+    let locked = match exchange.app().seats.lock(request).await {
+        Ok(answer) => locked(answer, exchange.now()),
+        Err(error) => Err(error.into()),
+    };
+    // Whoever was admitted keeps the pass, also when the seats were gone.
+    let mut answer = locked.unwrap_or_else(Problem::into_response);
+    answer.headers_mut().extend(carried);
+    Ok(answer)
+}
+
+pub(crate) async fn mine(exchange: Exchange) -> Outcome {
+    let login = exchange.login()?;
+    let event = exchange.query(|f| f.required("event_id", parsed(EventId::parse)))?;
+    let holds = exchange.app().seats.holds(&event, &login.account).await?;
+    let now = exchange.now();
+    let items = holds.into_iter().map(|hold| HoldShown::new(hold, None, now)).collect();
+    Ok(response::json(StatusCode::OK, &Listed { items, next_cursor: None }))
+}
+
+pub(crate) async fn release(exchange: Exchange) -> Outcome {
+    let login = exchange.login()?;
+    exchange.no_query()?;
+    let id = exchange.id(HoldId::parse)?;
+    match exchange.app().seats.release(&id, &login.account).await? {
+        ReleaseAnswer::Released => Ok(response::empty(StatusCode::NO_CONTENT)),
+        ReleaseAnswer::NotFound => Err(Problem::not_found("there is no such hold")),
+        ReleaseAnswer::NotHolder => Err(not_holder()),
+        ReleaseAnswer::Paying => {
+            Err(Problem::new(Code::HoldPaying, "the hold is being paid; cancel the booking"))
+        }
+    }
+}
+
+/// The slot that opens the shop: of the pass that was sent, or given on the spot while nobody
+/// waits.
+async fn admission(
+    exchange: &Exchange,
+    event: &Event,
+    login: &Login,
+) -> Result<(SlotRef, Option<IssuedPass>), Problem> {
+    let room = &exchange.app().room;
+    let queue = &event.queue_id;
+    if let Some(sent) = exchange.shown(Kind::AdmissionPass, queue) {
+        match room.check_pass(queue, &login.account, sent.text).await? {
+            PassCheck::Live(pass) => return Ok((pass.slot, None)),
+            // A browser sends old cookies by itself; that is nobody's claim.
+            PassCheck::Invalid if sent.by_cookie => {}
+            PassCheck::Invalid => {
+                let detail = "the pass is not valid for this queue and account";
+                return Err(Problem::new(Code::PassInvalid, detail));
+            }
+        }
+    }
+    match room.walk_in(queue, &login.account).await? {
+        WalkIn::Admitted(issued) => Ok((issued.pass.slot.clone(), Some(issued))),
+        WalkIn::QueueRequired => {
+            let join = format!("/api/queue/{queue}/join");
+            let detail = "people are waiting: join the queue first";
+            Err(Problem::new(Code::QueueRequired, detail).with("join", join))
+        }
+        WalkIn::Closed => Err(Problem::new(Code::QueueClosed, "the queue is closed")),
+    }
+}
+
+fn locked(answer: LockAnswer, now: Timestamp) -> Outcome {
+    let refused = |code, detail: &'static str| Err(Problem::new(code, detail));
+    match answer {
+        LockAnswer::Held(hold) => {
+            let body = HoldShown::new(hold, Some("Seat locked successfully!"), now);
+            Ok(response::json(StatusCode::OK, &body))
+        }
+        LockAnswer::Taken => refused(Code::SeatTaken, "Seat already locked!"),
+        LockAnswer::SoldOut => refused(Code::SoldOut, "no seats that fit are left"),
+        LockAnswer::OverCap => refused(Code::SeatsCap, "more seats than one account may have"),
+        LockAnswer::Mismatch => Err(idempotency::mismatch()),
+        LockAnswer::Expired => refused(Code::HoldExpired, "the hold of this key is over"),
+    }
+}
+
+/// The event that a body names.
+pub(super) async fn event(exchange: &Exchange, id: &EventId) -> Result<Arc<Event>, Problem> {
+    let found = exchange.app().shelf.event(id).await?;
+    let shelved = found.ok_or_else(|| Problem::not_found("there is no such event"))?;
+    Ok(shelved.event.clone())
+}
+
+/// A body may say who is asking; it cannot say somebody else.
+pub(super) fn same_user(user_id: Option<&str>, login: &Login) -> Result<(), Problem> {
+    match user_id {
+        Some(other) if other != login.account.as_str() => {
+            Err(Problem::new(Code::UserMismatch, "the user_id is not the one logged in"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) fn not_holder() -> Problem {
+    Problem::new(Code::NotHolder, "the hold is somebody else's")
+}
+
+fn lock_form(fields: &mut Fields<'_>) -> Option<LockForm> {
+    let event_id = fields.required("event_id", parsed(EventId::parse));
+    let user_id = fields.optional("user_id", text(1..=64));
+    let ways = ["seat_number", "seats", "best_available"];
+    if ways.iter().filter(|way| fields.has(way)).count() != 1 {
+        fields.wrong("seat_number", "exactly one of seat_number, seats, best_available is needed");
+    }
+    let seat = fields.optional("seat_number", seat_name).map(WishForm::Seat);
+    let seats = fields.optional("seats", list(1..=SEATS_MAX, seat_name)).map(WishForm::Seats);
+    let best = fields.optional("best_available", object(best));
+    Some(LockForm { event_id: event_id?, user_id, wish: seat.or(seats).or(best)? })
+}
+
+fn best(fields: &mut Fields<'_>) -> Option<WishForm> {
+    let quantity = fields.required("quantity", whole(1..=PLACES_MAX));
+    let section = fields.optional("section", parsed(SectionId::parse));
+    Some(WishForm::Best { quantity: quantity?, section })
+}
+
+pub(super) fn seat_name(json: Json) -> Result<SeatName, Wrong> {
+    match json {
+        Json::Whole(_) => whole(1..=u64::from(PLACES_MAX))(json).map(SeatName::Number),
+        Json::Text(_) => text(1..=64)(json).map(SeatName::Name),
+        Json::Null | Json::Bool(_) | Json::Fraction(_) | Json::List(_) | Json::Object(_) => {
+            Err("must be a seat's number, id or label".into())
+        }
+    }
+}
+
+/// The place that a client means.
+pub(super) fn place(layout: &Layout, name: &SeatName) -> Option<u32> {
+    match name {
+        SeatName::Number(number) => layout.numbered(*number),
+        SeatName::Name(name) => layout.find(name).or_else(|| {
+            let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+            layout.numbered(name.parse().ok().filter(|_| is_number)?)
+        }),
+    }
+}
+
+fn wish(layout: &Layout, form: WishForm) -> Result<Wish, Problem> {
+    match form {
+        WishForm::Seat(name) => match place(layout, &name) {
+            Some(place) => Ok(Wish::Places(vec![place])),
+            None => Err(Problem::field("seat_number", "is not a seat of this event")),
+        },
+        WishForm::Seats(names) => places(layout, &names).map(Wish::Places),
+        WishForm::Best { quantity, section } => {
+            let known = |id: &SectionId| layout.sections().iter().any(|section| section.id == *id);
+            if section.as_ref().is_none_or(known) {
+                return Ok(Wish::Best { quantity, section });
+            }
+            Err(Problem::field("best_available.section", "is not a section of this event"))
+        }
+    }
+}
+
+fn places(layout: &Layout, names: &[SeatName]) -> Result<Vec<u32>, Problem> {
+    let mut places = Vec::with_capacity(names.len());
+    let mut errors = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let message = match place(layout, name) {
+            Some(place) if places.contains(&place) => "names a seat a second time",
+            Some(place) => {
+                places.push(place);
+                continue;
+            }
+            None => "is not a seat of this event",
+        };
+        errors.push(FieldError { field: format!("seats[{at}]"), message: message.to_owned() });
+    }
+    if errors.is_empty() { Ok(places) } else { Err(Problem::validation(errors)) }
+}
+
+impl HoldShown {
+    fn new(hold: SeatHold, message: Option<&'static str>, now: Timestamp) -> Self {
+        Self {
+            message,
+            hold_id: hold.id,
+            event_id: hold.event,
+            seats: seat_ids(&hold.items),
+            total: hold.total,
+            expires_at: hold.until.rfc3339(),
+            expires_in: hold.until.seconds_left(now),
+            items: hold.items,
+        }
+    }
+}
+
+/// The seats of some items, by id; general admission has none.
+pub(super) fn seat_ids(items: &[BookingItem]) -> Vec<PlaceId> {
+    items.iter().filter_map(|item| item.seat.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fields, json};
+    use ledger::{Currency, Row, Seating, Section};
+
+    fn layout() -> Layout {
+        let section = |id: &str, seating| Section {
+            id: SectionId::parse(id).unwrap(),
+            name: id.to_uppercase(),
+            price: Money::new(100, Currency::EUR),
+            seating,
+        };
+        let seats = (1..=3).map(|n| Some(n.to_string())).collect();
+        let rows = Seating::Rows(vec![Row { name: "A".into(), seats }]);
+        Layout::new(vec![section("stalls", rows), section("floor", Seating::Capacity(2))]).unwrap()
+    }
+
+    fn check(body: &str, expected: Result<Wish, &str>) {
+        let form = fields::read(json::read(body.as_bytes(), 8).unwrap(), lock_form);
+        let found = form.map_err(Problem::validation).and_then(|f| wish(&layout(), f.wish));
+        let found = found.map_err(|problem| {
+            let body = problem.into_response().into_body();
+            let body: serde_json::Value = serde_json::from_slice(body.whole().unwrap()).unwrap();
+            body["errors"][0]["field"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(found, expected.map_err(String::from), "{body}");
+    }
+
+    #[test]
+    fn seats_are_named_in_many_ways() {
+        let one = |place| Ok(Wish::Places(vec![place]));
+        check(r#"{"eventId": "e", "seatNumber": 2}"#, one(1));
+        check(r#"{"event_id": "e", "seat_number": "2"}"#, one(1));
+        check(r#"{"event_id": "e", "seat_number": "A-3"}"#, one(2));
+        check(r#"{"event_id": "e", "seat_number": "stalls-A-3"}"#, one(2));
+        check(r#"{"event_id": "e", "seat_number": 4}"#, one(3));
+        check(r#"{"event_id": "e", "seats": ["A-1", 3]}"#, Ok(Wish::Places(vec![0, 2])));
+        let best = |section: Option<&str>| {
+            let section = section.map(|id| SectionId::parse(id).unwrap());
+            Ok(Wish::Best { quantity: 2, section })
+        };
+        check(r#"{"event_id": "e", "best_available": {"quantity": 2}}"#, best(None));
+        check(
+            r#"{"event_id": "e", "bestAvailable": {"quantity": 2, "section": "floor"}}"#,
+            best(Some("floor")),
+        );
+    }
+
+    #[test]
+    fn wishes_that_cannot_be_are_refused_by_field() {
+        check(r#"{"event_id": "e"}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": 1, "seats": ["A-1"]}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": 6}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": 0}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": -1}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": 1.5}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seat_number": "+1"}"#, Err("seat_number"));
+        check(r#"{"event_id": "e", "seats": []}"#, Err("seats"));
+        check(r#"{"event_id": "e", "seats": ["A-1", "1"]}"#, Err("seats[1]"));
+        check(r#"{"event_id": "e", "seats": ["A-1", "Z-9"]}"#, Err("seats[1]"));
+        check(
+            r#"{"event_id": "e", "best_available": {"quantity": 0}}"#,
+            Err("best_available.quantity"),
+        );
+        check(
+            r#"{"event_id": "e", "best_available": {"quantity": 1, "section": "x"}}"#,
+            Err("best_available.section"),
+        );
+        check(r#"{"event_id": "e", "seat_number": 1, "price": 1}"#, Err("price"));
+        check(r#"{"event_id": "a b", "seat_number": 1}"#, Err("event_id"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Server-sent events: where one stands, each time that changes.
+use crate::api::queue;
+use crate::body::Body;
+use crate::exchange::{Exchange, Outcome};
+use crate::metrics::{self, Counted};
+use crate::problem::Problem;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+use waiting_room::{PlaceState, QueueToken, Standing};
+
+use crate::connection::Peer;
+
+/// How long a browser waits before it opens a stream again.
+const RETRY: &str = "retry: 3000\n\n";
+
+/// Kept quiet by proxies only if they are asked to.
+const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+pub(crate) async fn stream(exchange: Exchange) -> Outcome {
+    exchange.no_query()?;
+    let token = queue::token(&exchange)?;
+    let app = exchange.app();
+    let Ok(permit) = app.streams.clone().try_acquire_owned() else {
+        metrics::stream_refused();
+        return Err(Problem::busy("too many streams are open").retry_after(5));
+    };
+    let changes = app.room.changes(&token.queue).await?;
+    let changes = changes.ok_or_else(|| Problem::not_found("there is no such queue"))?;
+    // The first look is before the answer: an error is still an answer then.
+    let first = app.room.standing(&token).await?;
+    let open = Open {
+        peer: exchange.peer.clone(),
+        token,
+        changes,
+        first: Some(first),
+        told: None,
+        looked: Instant::now(),
+        is_over: false,
+        _permit: permit,
+        _counted: Counted::stream(),
+    };
+    let events = stream::unfold(open, |mut open| async move {
+        let event = open.next().await?;
+        Some((event, open))
+    });
+    let mut answer = Response::new(Body::Stream(Box::pin(events)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL, HeaderValue::from_static("no"));
+    Ok(answer)
+}
+
+/// An open stream.
+struct Open {
+    peer: Arc<Peer>,
+    token: QueueToken,
+    changes: watch::Receiver<u64>,
+    first: Option<Standing>,
+    /// What the client was told last.
+    told: Option<Standing>,
+    looked: Instant,
+    is_over: bool,
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+impl Open {
+    /// The next event or heartbeat; `None` ends the stream.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.is_over {
+            return None;
+        }
+        if let Some(first) = self.first.take() {
+            return Some(Bytes::from(format!("{RETRY}{}", self.tell(first))));
+        }
+        let config = &self.peer.app.config;
+        let heartbeat = Duration::from_millis(config.stream_heartbeat_ms);
+        let interval = Duration::from_millis(config.stream_interval_ms);
+        let heartbeat_at = Instant::now() + heartbeat;
+        loop {
+            let state_ends_at = self.told.as_ref().and_then(ends_in).map(|left| self.looked + left);
+            let wake = state_ends_at.map_or(heartbeat_at, |at| at.min(heartbeat_at));
+            let drained = self.peer.app.draining.clone();
+            tokio::select! {
+                () = drained.cancelled() => return None,
+                changed = self.changes.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            // However fast the board changes, one stream looks only so often.
+            tokio::time::sleep_until((self.looked + interval).min(heartbeat_at)).await;
+            self.looked = Instant::now();
+            self.changes.mark_unchanged();
+            match self.peer.app.room.standing(&self.token).await {
+                Ok(standing) if self.is_news(&standing) => {
+                    return Some(self.tell(standing).into());
+                }
+                Ok(standing) => self.told = Some(standing),
+                Err(error) => {
+                    // The copy is being recovered, perhaps: the client hears of it when it is.
+                    tracing::debug!(%error, "a stream cannot look");
+                }
+            }
+            if Instant::now() >= heartbeat_at {
+                return Some(Bytes::from_static(b": still here\n\n"));
+            }
+        }
+    }
+
+    fn is_news(&self, standing: &Standing) -> bool {
+        self.told.as_ref().is_none_or(|told| still(told) != still(standing))
+    }
+
+    fn tell(&mut self, standing: Standing) -> String {
+        self.is_over = match standing.state {
+            PlaceState::Missed | PlaceState::Done | PlaceState::Closed => true,
+            PlaceState::PreQueue
+            | PlaceState::Waiting
+            | PlaceState::Ready
+            | PlaceState::Returning
+            | PlaceState::Admitted
+            | PlaceState::SoldOut => false,
+        };
+        let data = serde_json::to_string(&standing).unwrap_or_default();
+        self.told = Some(standing);
+        format!("event: status\ndata: {data}\n\n")
+    }
+}
+
+/// A standing without what merely runs down with time.
+fn still(standing: &Standing) -> Standing {
+    Standing {
+        ready_expires_in: None,
+        return_expires_in: None,
+        session_expires_in: None,
+        ..standing.clone()
+    }
+}
+
+/// When the state will change by itself.
+fn ends_in(standing: &Standing) -> Option<Duration> {
+    let left = [standing.ready_expires_in, standing.return_expires_in, standing.session_expires_in];
+    let soonest = left.into_iter().flatten().min()?;
+    // Deadlines are rounded up to a second, so at this one it is over.
+    Some(Duration::from_secs(u64::try_from(soonest).unwrap_or(0).max(1)))
+}

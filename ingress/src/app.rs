@@ -1,0 +1,81 @@
+//! What every request has at hand: the stages behind, and this node's own bounded resources.
+use crate::config::Config;
+use crate::event_shelf::EventShelf;
+use crate::limits::Limits;
+use crate::openapi;
+use crate::passwords::Passwords;
+use crate::router::Router;
+use allocator::SeatAllocator;
+use bytes::Bytes;
+use ledger::keys::Keyring;
+use ledger::{BookingChanges, Books, Clock, IdSource, Views};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waiting_room::WaitingRoom;
+
+/// What the composition root hands to a [`Server`](crate::Server).
+pub struct Parts {
+    pub room: WaitingRoom,
+    pub seats: SeatAllocator,
+    pub books: Books,
+    pub views: Arc<dyn Views>,
+    pub keys: Keyring,
+    pub clock: Clock,
+    pub ids: IdSource,
+    pub config: Config,
+    /// Where this node hears that a booking changed. The default hears nothing: long polls then
+    /// look by themselves every `long_poll_interval_ms`.
+    pub changes: BookingChanges,
+}
+
+pub(crate) struct App {
+    pub room: WaitingRoom,
+    pub seats: SeatAllocator,
+    pub books: Books,
+    pub views: Arc<dyn Views>,
+    pub keys: Keyring,
+    pub clock: Clock,
+    pub ids: IdSource,
+    pub config: Config,
+    pub changes: BookingChanges,
+    pub limits: Limits,
+    pub passwords: Passwords,
+    pub shelf: EventShelf,
+    pub router: Router,
+    /// The OpenAPI document, made once.
+    pub openapi: Bytes,
+    pub streams: Arc<Semaphore>,
+    pub long_polls: Arc<Semaphore>,
+    /// Cancelled when the drain begins: whoever only waits for news stops waiting.
+    pub draining: CancellationToken,
+    /// Requests that change something and whose client went away.
+    pub tasks: TaskTracker,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { room, seats, books, views, keys, clock, ids, config, changes } = parts;
+        Self {
+            limits: Limits::new(&config),
+            passwords: Passwords::new(config.password_threads, config.password_queue_max),
+            shelf: EventShelf::new(books.events.clone(), config.events_cached_max),
+            router: Router::new(),
+            openapi: openapi::document().to_string().into(),
+            streams: Arc::new(Semaphore::new(config.streams_max)),
+            long_polls: Arc::new(Semaphore::new(config.long_polls_max)),
+            draining: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            room,
+            seats,
+            books,
+            views,
+            keys,
+            clock,
+            ids,
+            config,
+            changes,
+        }
+    }
+}

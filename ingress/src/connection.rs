@@ -1,0 +1,72 @@
+//! One connection: hyper's HTTP/1.1 over a bounded socket.
+use crate::app::App;
+use crate::front;
+use crate::metrics::Counted;
+use crate::pace::Pace;
+use crate::socket::{Patience, Socket};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// What every request of a connection shares.
+pub(crate) struct Peer {
+    pub app: Arc<App>,
+    pub address: IpAddr,
+    pub pace: Arc<Pace>,
+}
+
+/// Serves a connection until it ends; `cut` ends it at once.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    stream: TcpStream,
+    address: IpAddr,
+    cut: CancellationToken,
+) {
+    let _counted = Counted::connection();
+    // Answers are written whole; waiting to merge them helps nobody.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let pace = Arc::new(Pace::default());
+    let socket = Socket::new(stream, pace.clone(), patience(&app));
+    let draining = app.draining.clone();
+    let builder = builder(&app);
+    let peer = Arc::new(Peer { app, address, pace });
+    let service = service_fn(move |request| front::answer(peer.clone(), request));
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    // How a connection ends is the client's affair; what matters was counted where it happened.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = draining.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = cut.cancelled() => {}
+    }
+}
+
+fn patience(app: &App) -> Patience {
+    let millis = Duration::from_millis;
+    Patience {
+        idle: millis(app.config.keep_alive_timeout_ms),
+        head: millis(app.config.header_read_timeout_ms),
+        write: millis(app.config.write_timeout_ms),
+    }
+}
+
+fn builder(app: &App) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The socket keeps the time for heads: see `socket.rs`.
+    builder
+        .header_read_timeout(None)
+        .max_buf_size(app.config.connection_buffer_bytes)
+        .max_headers(app.config.headers_max);
+    builder
+}

@@ -1,0 +1,221 @@
+//! A client's socket with its bounds: how long it may be idle, take for a head, or not read.
+//!
+//! hyper's own header timer makes and drops a timer a request; here one timer a connection is
+//! moved only when it would fire too late.
+use crate::head_scan::HeadScan;
+use crate::metrics;
+use crate::pace::{Pace, is_ours};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// The times a client may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub idle: Duration,
+    pub head: Duration,
+    pub write: Duration,
+}
+
+/// How long, and for how many bytes, a client is listened to after its last answer.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 << 20;
+
+pub(crate) struct Socket {
+    stream: TcpStream,
+    pace: Arc<Pace>,
+    patience: Patience,
+    phase: Phase,
+    /// The turn that `phase` belongs to.
+    turns: u32,
+    scan: HeadScan,
+    reading: Alarm,
+    writing: Alarm,
+    ended: bool,
+    lingered: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of the next head has come.
+    Idle,
+    /// Some of it has.
+    Head,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, pace: Arc<Pace>, patience: Patience) -> Self {
+        Self {
+            stream,
+            pace,
+            patience,
+            phase: Phase::Idle,
+            turns: 0,
+            scan: HeadScan::default(),
+            reading: Alarm::default(),
+            writing: Alarm::default(),
+            ended: false,
+            lingered: 0,
+        }
+    }
+
+    /// A client that is being answered may take its time; one that owes us a head may not.
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if is_ours(self.turns) {
+            return Poll::Pending;
+        }
+        let allowed = match self.phase {
+            // Whoever connects has something to say.
+            Phase::Idle if self.turns == 0 => self.patience.head,
+            Phase::Idle => self.patience.idle,
+            Phase::Head => self.patience.head,
+        };
+        ready!(self.reading.poll(cx, allowed));
+        if self.phase == Phase::Head {
+            metrics::cut(metrics::Cut::SlowHead);
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            self.ended = true;
+            return Ok(());
+        }
+        if is_ours(self.turns) {
+            return Ok(());
+        }
+        if self.phase == Phase::Idle {
+            self.phase = Phase::Head;
+            self.reading.disarm();
+        }
+        self.scan.read(bytes).map_err(|suspicious| {
+            metrics::cut(metrics::Cut::Suspicious);
+            io::Error::new(io::ErrorKind::InvalidData, suspicious)
+        })
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let turns = self.pace.turns();
+        if turns != self.turns {
+            self.turns = turns;
+            self.phase = Phase::Idle;
+            self.scan.restart();
+            self.reading.disarm();
+        }
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.look_at(&buffer.filled()[before..])),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.wait_for_head(cx),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(cx, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.wrote(cx, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if !self.pace.lingers() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+}
+
+impl Socket {
+    fn wrote(
+        &mut self,
+        cx: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if wrote.is_ready() {
+            self.writing.disarm();
+            return wrote;
+        }
+        ready!(self.writing.poll(cx, self.patience.write));
+        metrics::cut(metrics::Cut::SlowRead);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Reads and forgets what the client still sends, so that it gets to read its answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0u8; 8_192];
+        while !self.ended && self.lingered < LINGER_BYTES {
+            if self.writing.poll(cx, LINGER).is_ready() {
+                break;
+            }
+            let mut buffer = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => self.lingered += buffer.filled().len(),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// A timer that is seldom touched: a deadline that moves later lets it fire early and go on.
+#[derive(Default)]
+struct Alarm {
+    deadline: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    fn disarm(&mut self) {
+        self.deadline = None;
+    }
+
+    /// Ready once `allowed` has passed since the first poll after it was disarmed.
+    fn poll(&mut self, cx: &mut Context<'_>, allowed: Duration) -> Poll<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + allowed);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,251 @@
+//! A desk: what one node knows of one queue, and how it talks to the queue's copy.
+use super::Inner;
+use super::admitting::Admitting;
+use super::joins::Joins;
+use super::leases::Demand;
+use crate::board::Notice;
+use crate::standing::Sight;
+use crate::store::{Kept, Mark, Place, Snapshot};
+use crate::{Board, Error, QueueToken, Standing};
+use ledger::{QueueId, StoreError, Timestamp};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Boards are at least so far apart.
+const BOARD_GAP: Duration = Duration::from_millis(100);
+/// And at most so much more: other nodes move the line as well.
+const BOARD_IDLE: Duration = Duration::from_millis(150);
+/// How often a call is tried on a copy that keeps getting lost.
+const TRIES: usize = 3;
+
+/// One queue on one node.
+pub(crate) struct Desk {
+    pub(crate) id: QueueId,
+    /// The generation this node believes in; 0 before the first touch.
+    generation: AtomicU64,
+    /// The greatest step this node knows to be published.
+    served: AtomicU64,
+    opens_at: AtomicI64,
+    pub(super) recovering: tokio::sync::Mutex<()>,
+    /// Settings change one at a time.
+    pub(super) configuring: tokio::sync::Mutex<()>,
+    seen: RwLock<Arc<Seen>>,
+    version: watch::Sender<u64>,
+    /// Rung when the board is out of date.
+    pub(super) touched: Notify,
+    pub(super) joins: Joins,
+    pub(super) admitting: Admitting,
+    pub(super) demand: Demand,
+    pub(super) leasing: AtomicBool,
+    /// The pacer commits a step.
+    pub(crate) stepping: AtomicBool,
+}
+
+/// The queue as this node last saw it.
+pub(crate) struct Seen {
+    pub(crate) board: Arc<Board>,
+    pub(crate) snapshot: Snapshot,
+    notice: Notice,
+    as_of: Timestamp,
+}
+
+pub(super) type Answer<'a, T> =
+    Pin<Box<dyn Future<Output = Result<Kept<T>, StoreError>> + Send + 'a>>;
+
+impl Desk {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn adopt(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Acquire)
+    }
+
+    pub(super) fn serve(&self, now_serving: u64) {
+        self.served.fetch_max(now_serving, Ordering::AcqRel);
+    }
+
+    pub(super) fn set_opens_at(&self, opens_at: Timestamp) {
+        self.opens_at.store(opens_at.millis(), Ordering::Release);
+    }
+
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        self.seen.read().expect("no panic while the lock is held").clone()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn opens_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.opens_at.load(Ordering::Acquire))
+    }
+}
+
+impl Inner {
+    pub(crate) fn desks(&self) -> Vec<Arc<Desk>> {
+        self.desks.read().expect("no panic while the lock is held").values().cloned().collect()
+    }
+
+    /// The desk of a queue that must exist: somebody holds a token or a slot of it.
+    pub(super) async fn known_desk(self: &Arc<Self>, queue: &QueueId) -> Result<Arc<Desk>, Error> {
+        let missing = || StoreError::broken("finding a queue", "there is no such queue").into();
+        self.desk(queue).await?.ok_or_else(missing)
+    }
+
+    /// The desk of a queue, opened at its first touch; `None` when there is no such queue.
+    pub(crate) async fn desk(
+        self: &Arc<Self>,
+        queue: &QueueId,
+    ) -> Result<Option<Arc<Desk>>, Error> {
+        if let Some(desk) = self.open_desk(queue) {
+            return Ok(Some(desk));
+        }
+        let _turn = self.opening.lock().await;
+        if let Some(desk) = self.open_desk(queue) {
+            return Ok(Some(desk));
+        }
+        let Some(found) = self.events.queue(queue).await? else { return Ok(None) };
+        let snapshot = Snapshot {
+            settings: found.settings,
+            revision: found.revision,
+            joined: 0,
+            now_serving: 0,
+            active: 0,
+            left_waiting: false,
+            head_age_millis: 0,
+        };
+        let now = self.clock.now();
+        let seen = self.seen_at(&found.id, snapshot, found.opens_at, now);
+        let desk = Arc::new(Desk {
+            id: found.id,
+            generation: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            opens_at: AtomicI64::new(found.opens_at.millis()),
+            recovering: tokio::sync::Mutex::default(),
+            configuring: tokio::sync::Mutex::default(),
+            seen: RwLock::new(Arc::new(seen)),
+            version: watch::Sender::new(0),
+            touched: Notify::new(),
+            joins: Joins::default(),
+            admitting: Admitting::default(),
+            demand: Demand::default(),
+            leasing: AtomicBool::new(false),
+            stepping: AtomicBool::new(false),
+        });
+        self.recover(&desk, 0).await?;
+        self.refresh(&desk).await?;
+        let mut desks = self.desks.write().expect("no panic while the lock is held");
+        desks.insert(desk.id.clone(), desk.clone());
+        self.boards.spawn(keep_board(Arc::downgrade(self), desk.clone()));
+        Ok(Some(desk))
+    }
+
+    fn open_desk(&self, queue: &QueueId) -> Option<Arc<Desk>> {
+        self.desks.read().expect("no panic while the lock is held").get(queue).cloned()
+    }
+
+    /// Asks the queue's copy, recovering it when it is lost. Also says which generation answered:
+    /// what follows in `Books` is under that one.
+    pub(super) async fn ask<'a, T>(
+        &'a self,
+        desk: &'a Desk,
+        call: impl Fn(Mark<'a>) -> Answer<'a, T>,
+    ) -> Result<(u64, T), Error> {
+        for _ in 0..TRIES {
+            let generation = desk.generation();
+            let mark = Mark { queue: &desk.id, generation, now: self.clock.now() };
+            match call(mark).await? {
+                Kept::Is(value) => return Ok((generation, value)),
+                Kept::Lost => self.recover(desk, generation).await?,
+            }
+        }
+        Err(Error::Recovering)
+    }
+
+    /// Where a place stands; the copy is asked only for those who were called or may have left.
+    pub(super) async fn standing(
+        &self,
+        desk: &Desk,
+        token: &QueueToken,
+    ) -> Result<Standing, Error> {
+        let seen = desk.seen();
+        let asked = token.number.filter(|n| *n <= desk.served() || seen.snapshot.left_waiting);
+        let Some(number) = asked else {
+            return Ok(self.tell(desk, &seen.snapshot, token, &Place::Waiting));
+        };
+        let (_, looked) = self.ask(desk, |mark| self.store.look(mark, Some(number))).await?;
+        let (snapshot, place) = looked;
+        desk.serve(snapshot.now_serving);
+        Ok(self.tell(desk, &snapshot, token, &place.unwrap_or(Place::Waiting)))
+    }
+
+    pub(super) fn tell(
+        &self,
+        desk: &Desk,
+        snapshot: &Snapshot,
+        token: &QueueToken,
+        place: &Place,
+    ) -> Standing {
+        let sight = Sight {
+            settings: snapshot.settings,
+            opens_at: desk.opens_at(),
+            now_serving: snapshot.now_serving.max(desk.served()),
+            active: snapshot.active,
+            sold_out: self.is_sold_out(&desk.id),
+            poll: &self.config.poll,
+            now: self.clock.now(),
+        };
+        sight.standing(token.entry, token.number, place)
+    }
+
+    /// Looks at the queue and shows what changed.
+    pub(super) async fn refresh(&self, desk: &Desk) -> Result<(), Error> {
+        let (_, (snapshot, _)) = self.ask(desk, |mark| self.store.look(mark, None)).await?;
+        desk.serve(snapshot.now_serving);
+        let now = self.clock.now();
+        let seen = desk.seen();
+        let pressure = self.pressure(&desk.id);
+        let changed = seen.notice != Notice::new(&snapshot, desk.opens_at(), pressure);
+        if changed || seen.snapshot != snapshot || Notice::is_old(seen.as_of, now) {
+            let new = self.seen_at(&desk.id, snapshot, desk.opens_at(), now);
+            *desk.seen.write().expect("no panic while the lock is held") = Arc::new(new);
+        }
+        if changed {
+            desk.version.send_modify(|version| *version += 1);
+        }
+        Ok(())
+    }
+
+    fn seen_at(
+        &self,
+        queue: &QueueId,
+        snapshot: Snapshot,
+        opens_at: Timestamp,
+        as_of: Timestamp,
+    ) -> Seen {
+        let notice = Notice::new(&snapshot, opens_at, self.pressure(queue));
+        let board = notice.board(queue, &self.config.poll, &self.config.message, as_of);
+        Seen { board: Arc::new(board), snapshot, notice, as_of }
+    }
+}
+
+/// Keeps a board fresh until the waiting room is gone.
+async fn keep_board(room: Weak<Inner>, desk: Arc<Desk>) {
+    loop {
+        tokio::time::sleep(BOARD_GAP).await;
+        // Elapsed or rung: either way it is time to look.
+        let _ = tokio::time::timeout(BOARD_IDLE, desk.touched.notified()).await;
+        let Some(room) = room.upgrade() else { return };
+        if let Err(error) = room.refresh(&desk).await {
+            tracing::debug!(%error, queue.id = %desk.id, "the board cannot be refreshed");
+        }
+    }
+}
