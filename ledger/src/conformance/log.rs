@@ -14,6 +14,7 @@ pub async fn check_all(log: Arc<dyn BookingLog>) {
     messages_come_whole_and_in_order(log).await;
     each_group_reads_its_topics(log).await;
     what_is_not_committed_comes_again(log).await;
+    the_front_may_be_committed_alone(log).await;
     a_dropped_call_loses_nothing(log).await;
     a_reader_wakes_for_an_append(log).await;
     a_lost_reply_appends_all_or_nothing(log).await;
@@ -130,6 +131,25 @@ async fn what_is_not_committed_comes_again(log: &dyn BookingLog) {
     drop(reader);
     let mut reader = log.subscribe(Group::PaymentWorker).await.expect("a subscription");
     assert!(nothing_more(reader.as_mut()).await);
+}
+
+async fn the_front_may_be_committed_alone(log: &dyn BookingLog) {
+    let event = SampleEvent::default();
+    let mut reader = drain(log, Group::PaymentWorker).await;
+    let sent = ["a-1", "a-2", "a-3", "a-4"].map(|place| placed(&event.place(&[place])));
+    log.append(sent.to_vec()).await.expect("appended");
+    assert_eq!(read(reader.as_mut(), 3).await, sent[..3]);
+    // Counted from the last commit, while the reader reads on; none commits nothing.
+    for messages in [1, 0, 1] {
+        reader.commit_first(messages).await.expect("committed");
+    }
+    assert_eq!(read(reader.as_mut(), 1).await, sent[3..]);
+    assert_eq!(log.backlog(Group::PaymentWorker).await.expect("a backlog").messages, 2);
+    drop(reader);
+    let mut reader = log.subscribe(Group::PaymentWorker).await.expect("a subscription");
+    assert_eq!(read(reader.as_mut(), 2).await, sent[2..]);
+    reader.commit_first(2).await.expect("committed");
+    assert_eq!(log.backlog(Group::PaymentWorker).await.expect("a backlog").messages, 0);
 }
 
 async fn a_dropped_call_loses_nothing(log: &dyn BookingLog) {

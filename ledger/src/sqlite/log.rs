@@ -7,7 +7,7 @@ mod tests;
 
 use super::file::SqliteFile;
 use super::row::unread;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::log::{Backlog, BookingLog, Group, Message, Subscription, Topic};
 use crate::metrics;
@@ -76,21 +76,7 @@ impl BookingLog for SqliteLog {
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {
-        let [first, second] = two_topics(group);
-        let (messages, oldest): (i64, Option<i64>) = sqlx::query_as(
-            "SELECT count(*), min(appended_at) FROM log WHERE topic IN (?2, ?3) AND seq > \
-             coalesce((SELECT seq FROM log_offsets WHERE reader = ?1 AND topic = log.topic), 0)",
-        )
-        .bind(group.name())
-        .bind(first)
-        .bind(second)
-        .fetch_one(self.file.readers())
-        .await
-        .map_err(unread("measuring a backlog"))?;
-        Ok(Backlog {
-            messages: u64::try_from(messages).unwrap_or(0),
-            oldest_at: oldest.map(Timestamp::from_millis),
-        })
+        rows::backlog(self.file.readers(), group).await.map_err(unread("measuring a backlog"))
     }
 }
 

@@ -90,7 +90,8 @@ impl Reader {
 
     async fn bury(&self, dead: Vec<DeadRow>) -> Result<(), StoreError> {
         for letter in &dead {
-            tracing::error!(topic = ?letter.row.topic(), reason = letter.reason, "a message cannot be read and is set aside");
+            let (topic, reason) = (letter.row.topic(), &letter.reason);
+            tracing::error!(?topic, reason, "a message cannot be read and is set aside");
         }
         let (now, shared) = (self.clock.now(), self.shared.clone());
         let receipt = self.file.write_then(

@@ -1,7 +1,7 @@
 //! Rows of the log: appending them, reading on from a position, and burying what is unreadable.
 use super::two_topics;
 use crate::clock::Timestamp;
-use crate::log::{Delivery, Group, Message, Topic};
+use crate::log::{Backlog, Delivery, Group, Message, Topic};
 use crate::message::Unreadable;
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
@@ -164,4 +164,25 @@ pub(super) async fn commit(
         .await?;
     }
     Ok(())
+}
+
+/// What the group has not committed yet: one range of the index a topic, however long the log is.
+pub(super) async fn backlog(readers: &SqlitePool, group: Group) -> Result<Backlog, sqlx::Error> {
+    let after = offsets(readers, group).await?;
+    let mut backlog = Backlog { messages: 0, oldest_at: None };
+    for (topic, seq) in group.topics().iter().zip(after) {
+        let (messages, oldest): (i64, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM log WHERE topic = ?1 AND seq > ?2), \
+             (SELECT appended_at FROM log WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT 1)",
+        )
+        .bind(topic.name())
+        .bind(seq)
+        .fetch_one(readers)
+        .await?;
+        let messages = u64::try_from(messages).unwrap_or(0);
+        backlog.messages = backlog.messages.saturating_add(messages);
+        let oldest = oldest.map(Timestamp::from_millis);
+        backlog.oldest_at = [backlog.oldest_at, oldest].into_iter().flatten().min();
+    }
+    Ok(backlog)
 }
