@@ -27,8 +27,11 @@ mod journal;
 mod log;
 pub mod metrics;
 pub mod projector;
-pub mod sqlite;
+mod rows;
 mod views;
+
+pub mod postgres;
+pub mod sqlite;
 
 pub mod audit;
 
