@@ -4,6 +4,7 @@ mod claiming;
 mod contract;
 mod crowd;
 mod losses;
+mod restart;
 mod wire;
 
 use super::{PgBounds, PgPurchases, PgStore};
