@@ -30,7 +30,9 @@ pub mod projector;
 mod rows;
 mod views;
 
+pub mod kafka;
 pub mod postgres;
+pub mod scylla;
 pub mod sqlite;
 
 pub mod audit;
