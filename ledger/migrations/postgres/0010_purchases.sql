@@ -26,18 +26,17 @@ CREATE INDEX purchases_unpublished ON purchases (updated_at) WHERE published_ver
 -- `revision` is the transaction that changed the row last. Numbers of a sequence become visible
 -- in any order; of transactions the database itself knows which are over.
 CREATE TABLE claims (
-    position    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id    TEXT COLLATE "C" NOT NULL,
     place       TEXT COLLATE "C" NOT NULL,
     booking_id  TEXT COLLATE "C" NOT NULL REFERENCES purchases (id),
     account_id  TEXT COLLATE "C" NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('paying', 'sold')),
     revision    BIGINT NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
-    released_at BIGINT
+    released_at BIGINT,
+    PRIMARY KEY (booking_id, place)
 );
 CREATE UNIQUE INDEX claims_live ON claims (event_id, place) WHERE released_at IS NULL;
 CREATE INDEX claims_by_revision ON claims (event_id, revision);
-CREATE INDEX claims_by_booking ON claims (booking_id);
 
 -- Live claims of an account in an event: what the cap is checked against.
 CREATE TABLE account_seats (
@@ -60,4 +59,3 @@ CREATE TABLE tickets (
     state      TEXT NOT NULL CHECK (state IN ('valid', 'used', 'void')),
     used_at    BIGINT
 );
-CREATE INDEX tickets_by_booking ON tickets (booking_id);

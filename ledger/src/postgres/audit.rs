@@ -60,11 +60,27 @@ impl PgAuditReads {
 #[async_trait]
 impl AuditReads for PgAuditReads {
     async fn claims(&self, cursor: Cursor) -> Result<Page<ClaimRecord>, StoreError> {
-        let sql = "SELECT position AS mark, * FROM claims WHERE position > $1
-                   ORDER BY position LIMIT $2";
-        let read = |rows: &[PgRow]| marked(rows, rows::claim_record);
-        let page = self.page("reading all claims", sql, cursor, read).await?;
-        Ok(page.map(|(_, claim)| claim))
+        const DOING: &str = "reading all claims";
+        let after = cursor.after.unwrap_or_default();
+        let (booking, place) = after.split_once('~').unwrap_or_default();
+        let limit = i64::from(cursor.limit).saturating_add(1);
+        let input = (booking, place, limit);
+        let work = self.store.read(DOING, &input, |connection, (booking, place, limit)| {
+            Box::pin(async move {
+                let found = sqlx::query(
+                    "SELECT * FROM claims WHERE (booking_id, place) > ($1, $2)
+                     ORDER BY booking_id, place LIMIT $3",
+                )
+                .bind(booking)
+                .bind(place)
+                .bind(limit)
+                .try_map(|row: PgRow| rows::claim_record(&row))
+                .fetch_all(connection);
+                Ok(found.await?)
+            })
+        });
+        let mark = |last: &ClaimRecord| format!("{}~{}", last.booking_id, last.place);
+        Ok(Page::cut(work.await?, cursor.limit, mark))
     }
 
     async fn transfers(&self, cursor: Cursor) -> Result<Page<TransferRecord>, StoreError> {
@@ -89,7 +105,9 @@ impl AuditReads for PgAuditReads {
     async fn tickets(&self, cursor: Cursor) -> Result<Page<Ticket>, StoreError> {
         let sql = "SELECT position AS mark, * FROM tickets WHERE position > $1
                    ORDER BY position LIMIT $2";
-        let read = |rows: &[PgRow]| marked(rows, rows::ticket);
+        let read = |rows: &[PgRow]| -> Marked<Ticket> {
+            rows.iter().map(|row| Ok((row.integer("mark")?, rows::ticket(row)?))).collect()
+        };
         let page = self.page("reading all tickets", sql, cursor, read).await?;
         Ok(page.map(|(_, ticket)| ticket))
     }
@@ -152,7 +170,3 @@ fn refuses((on, definition, source): &Trigger, table: &str, verb: &str) -> bool 
 
 /// Rows as they were read, each with its mark.
 type Marked<T> = Result<Vec<(i64, T)>, Error>;
-
-fn marked<T>(rows: &[PgRow], read: fn(&PgRow) -> Result<T, Error>) -> Marked<T> {
-    rows.iter().map(|row| Ok((row.integer("mark")?, read(row)?))).collect()
-}

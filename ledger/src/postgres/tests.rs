@@ -4,6 +4,7 @@ mod claiming;
 mod contract;
 mod crowd;
 mod losses;
+mod plans;
 mod restart;
 mod wire;
 

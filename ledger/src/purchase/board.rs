@@ -100,8 +100,8 @@ impl Opened {
     }
 
     /// Bookings that end here; only a record that was there before can have claims to give back.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = &BookingId> {
-        self.refused.iter().map(|step| &step.purchase.command.booking_id)
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &Purchase> {
+        self.refused.iter().map(|step| &step.purchase)
     }
 
     /// What outsiders must hear of.

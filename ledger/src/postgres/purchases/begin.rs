@@ -42,7 +42,8 @@ pub(super) async fn begin(
     correct(connection, &guess, &opened, &new, now).await?;
     seats::correct(connection, &Counts::of(&opened, &[]).minus(&counted)).await?;
     // Only a record that was there before can have claims to give back.
-    let released: Vec<&BookingId> = opened.refused().filter(|id| !new.contains(*id)).collect();
+    let is_old = |purchase: &&Purchase| !new.contains(&purchase.command.booking_id);
+    let released: Vec<&Purchase> = opened.refused().filter(is_old).collect();
     claims::release(connection, &released, now).await?;
     let news = opened.news();
     Ok((opened.begun, news))

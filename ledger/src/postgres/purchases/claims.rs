@@ -6,7 +6,7 @@ use crate::books::Claims;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, BookingId, EventId, PlaceId};
 use crate::postgres::fault::Fault;
-use crate::purchase::{Opened, PlaceKey};
+use crate::purchase::{Opened, PlaceKey, Purchase};
 use crate::rows::{self, Record, parsed};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -45,10 +45,10 @@ pub(super) async fn owners(
     let wanted: Vec<_> =
         batch.iter().flat_map(|c| c.items.iter().map(|i| (&c.event_id, &i.item))).collect();
     let found = sqlx::query(
-        "SELECT DISTINCT c.event_id, c.place, c.booking_id
-         FROM unnest($1::text[], $2::text[]) AS t (event_id, place)
-         JOIN claims c ON c.event_id = t.event_id AND c.place = t.place
-             AND c.released_at IS NULL",
+        "SELECT c.event_id, c.place, c.booking_id
+         FROM unnest($1::text[], $2::text[]) AS t (event_id, place), LATERAL (
+             SELECT event_id, place, booking_id FROM claims
+             WHERE event_id = t.event_id AND place = t.place AND released_at IS NULL LIMIT 1) c",
     )
     .bind(wanted.iter().map(|(event, _)| event.as_str()).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, place)| place.as_str()).collect::<Vec<_>>())
@@ -62,39 +62,48 @@ pub(super) async fn owners(
     Ok(found.into_iter().collect())
 }
 
-/// The claims of these bookings become sales.
+/// The claims of these purchases, which are locked and confirmed, become sales.
 pub(super) async fn sell(
     connection: &mut PgConnection,
-    bookings: &[&BookingId],
+    purchases: &[&Purchase],
 ) -> Result<(), Fault> {
-    if bookings.is_empty() {
+    if purchases.is_empty() {
         return Ok(());
     }
+    let (bookings, places) = claims_of(purchases);
     sqlx::query(
-        "UPDATE claims SET state = 'sold', revision = pg_current_xact_id()::text::bigint
-         WHERE booking_id = ANY($1) AND released_at IS NULL",
+        "UPDATE claims c SET state = 'sold', revision = pg_current_xact_id()::text::bigint
+         FROM unnest($1::text[], $2::text[]) AS t (booking_id, place)
+         WHERE c.booking_id = t.booking_id AND c.place = t.place",
     )
-    .bind(bookings.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .bind(bookings)
+    .bind(places)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The live claims of these bookings end, and their accounts, whose counts are locked, may have
+/// The live claims of these purchases end, and their accounts, whose counts are locked, may have
 /// other seats instead.
 pub(super) async fn release(
     connection: &mut PgConnection,
-    bookings: &[&BookingId],
+    purchases: &[&Purchase],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    if bookings.is_empty() {
+    if purchases.is_empty() {
         return Ok(());
     }
+    let (bookings, places) = claims_of(purchases);
+    // Not "IS NULL": the planner would take the index of all live claims for a short one.
     let released = sqlx::query(
-        "UPDATE claims SET released_at = $2, revision = pg_current_xact_id()::text::bigint
-         WHERE booking_id = ANY($1) AND released_at IS NULL RETURNING event_id, account_id",
+        "UPDATE claims c SET released_at = $3, revision = pg_current_xact_id()::text::bigint
+         FROM unnest($1::text[], $2::text[]) AS t (booking_id, place)
+         WHERE c.booking_id = t.booking_id AND c.place = t.place
+             AND COALESCE(c.released_at, 0) = 0
+         RETURNING c.event_id, c.account_id",
     )
-    .bind(bookings.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .bind(bookings)
+    .bind(places)
     .bind(now.millis())
     .try_map(|row: PgRow| {
         let event = parsed(&row, "event_id", EventId::parse)?;
@@ -105,6 +114,16 @@ pub(super) async fn release(
     let mut counts = Counts::default();
     released.into_iter().for_each(|key| counts.change(key, -1));
     seats::correct(connection, &counts).await
+}
+
+/// The keys of what these purchases may have claimed: bookings, and a place of each.
+fn claims_of<'a>(purchases: &[&'a Purchase]) -> (Vec<&'a str>, Vec<&'a str>) {
+    let commands = purchases.iter().map(|purchase| &purchase.command);
+    let claims = commands.flat_map(|command| {
+        let booking = command.booking_id.as_str();
+        command.items.iter().map(move |item| (booking, item.item.as_str()))
+    });
+    claims.unzip()
 }
 
 /// What changed after `revision`, in one look: see [`Revisions`].

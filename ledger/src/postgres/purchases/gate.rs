@@ -1,7 +1,7 @@
 //! Tickets: issued with the sale, void with its cancel, used once at the gate.
 use crate::books::{Scan, ScanResult};
 use crate::clock::Timestamp;
-use crate::ids::{BookingId, PlaceId, TicketId};
+use crate::ids::{PlaceId, TicketId};
 use crate::postgres::fault::Fault;
 use crate::purchase::Purchase;
 use crate::rows;
@@ -69,33 +69,44 @@ pub(super) async fn issue(connection: &mut PgConnection, sold: &[&Purchase]) -> 
     Ok(())
 }
 
-/// Voids what is left of the tickets of these bookings, which nobody else changes: their
-/// purchases are locked, and a gate that was faster was waited for by [`used`].
+/// Voids what is left of the tickets of these purchases, which nobody else changes: the purchases
+/// are locked, and a gate that was faster was waited for by [`used`].
 pub(super) async fn void(
     connection: &mut PgConnection,
-    bookings: &[&BookingId],
+    purchases: &[&Purchase],
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE tickets SET state = 'void' WHERE booking_id = ANY($1) AND state = 'valid'")
-        .bind(bookings.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    let ids = ids_of(purchases.iter().copied());
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE tickets SET state = 'void' WHERE id = ANY($1) AND state = 'valid'")
+        .bind(ids)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Which of these bookings have a ticket that was used. From here on no gate uses another.
-pub(super) async fn used(
+/// Which of these purchases have a ticket that was used. From here on no gate uses another.
+pub(super) async fn used<'a>(
     connection: &mut PgConnection,
-    bookings: &[&BookingId],
+    purchases: impl Iterator<Item = &'a Purchase>,
 ) -> Result<HashSet<String>, Fault> {
+    let ids = ids_of(purchases);
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
     // Every ticket is asked for: of one that a gate is using at this moment, the state is known
     // only once its row is locked.
     let found: Vec<(String, String)> = sqlx::query_as(
-        "SELECT booking_id, state FROM tickets WHERE booking_id = ANY($1)
-         ORDER BY id FOR NO KEY UPDATE",
+        "SELECT booking_id, state FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
-    .bind(bookings.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .bind(ids)
     .fetch_all(connection)
     .await?;
     let used = found.into_iter().filter(|(_, state)| state == TicketState::Used.as_str());
     Ok(used.map(|(booking, _)| booking).collect())
+}
+
+fn ids_of<'a>(purchases: impl Iterator<Item = &'a Purchase>) -> Vec<&'a str> {
+    purchases.flat_map(|p| p.tickets.iter().map(|ticket| ticket.ticket_id.as_str())).collect()
 }

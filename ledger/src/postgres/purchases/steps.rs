@@ -3,9 +3,8 @@ use super::{claims, gate, records, seats, transfers};
 use crate::booking::{BookingOutcome, CancelBooking};
 use crate::books::{Refunded, Settlement};
 use crate::clock::Timestamp;
-use crate::ids::BookingId;
 use crate::postgres::fault::Fault;
-use crate::purchase::{Desk, Purchase};
+use crate::purchase::Desk;
 use sqlx::PgConnection;
 
 pub(super) async fn settle(
@@ -26,9 +25,9 @@ pub(super) async fn cancel(
     batch: &[CancelBooking],
     now: Timestamp,
 ) -> Result<(Vec<BookingOutcome>, Vec<BookingOutcome>), Fault> {
-    let ids: Vec<&BookingId> = batch.iter().map(|cancel| &cancel.booking_id).collect();
-    let mut desk = Desk::open(records::lock(connection, ids.iter().copied()).await?);
-    let used = gate::used(connection, &ids).await?;
+    let found = records::lock(connection, batch.iter().map(|c| &c.booking_id)).await?;
+    let used = gate::used(connection, found.iter().map(|(purchase, _)| purchase)).await?;
+    let mut desk = Desk::open(found);
     let publish = desk.cancel(batch, &used, now)?;
     save(&desk, connection, now).await?;
     Ok((publish, desk.news()))
@@ -54,15 +53,11 @@ async fn save(desk: &Desk, connection: &mut PgConnection, now: Timestamp) -> Res
     records::update(connection, &desk.moved(now)).await?;
     let (sold, released) = (desk.sold(), desk.released());
     gate::issue(connection, &sold).await?;
-    claims::sell(connection, &ids_of(&sold)).await?;
+    claims::sell(connection, &sold).await?;
     if !released.is_empty() {
-        gate::void(connection, &ids_of(&released)).await?;
+        gate::void(connection, &released).await?;
         seats::lock(connection, &released).await?;
-        claims::release(connection, &ids_of(&released), now).await?;
+        claims::release(connection, &released, now).await?;
     }
     transfers::insert(connection, &desk.transfers()).await
-}
-
-fn ids_of<'a>(purchases: &[&'a Purchase]) -> Vec<&'a BookingId> {
-    purchases.iter().map(|purchase| &purchase.command.booking_id).collect()
 }

@@ -41,6 +41,7 @@ async fn save(
     records::update(connection, &old).await?;
     claims::insert(connection, opened).await?;
     // Only a record that was there before can have claims to give back.
-    let released: Vec<&BookingId> = opened.refused().filter(|id| stored.contains(*id)).collect();
+    let refused = opened.refused().map(|purchase| &purchase.command.booking_id);
+    let released: Vec<&BookingId> = refused.filter(|id| stored.contains(*id)).collect();
     claims::release(connection, &released, now).await
 }
