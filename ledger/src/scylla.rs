@@ -96,15 +96,14 @@ impl ScyllaViews {
             .consistency(bounds.consistency.into())
             .request_timeout(Some(bounds.request_timeout))
             .build();
-        let connect = SessionBuilder::new()
+        let builder = SessionBuilder::new()
             .known_nodes(nodes.split(',').map(str::trim))
             .connection_timeout(bounds.connect_timeout)
             // A connection that hangs is given up as early as a request on it.
             .keepalive_interval(bounds.request_timeout)
             .keepalive_timeout(bounds.request_timeout)
-            .default_execution_profile_handle(profile.into_handle())
-            .build();
-        let connected = tokio::time::timeout(bounds.connect_timeout, connect).await;
+            .default_execution_profile_handle(profile.into_handle());
+        let connected = tokio::time::timeout(bounds.connect_timeout, builder.build()).await;
         let session = connected
             .map_err(|late| StoreError::unavailable(DOING, late))?
             .map_err(|error| StoreError::unavailable(DOING, error))?;

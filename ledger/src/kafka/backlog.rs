@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const DOING: &str = "measuring a backlog";
 
 /// How long the oldest messages are looked at before their partitions go without an age.
-const LOOK_MAX: Duration = Duration::from_secs(2);
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// One look waits no longer than this, so that the bound holds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -56,8 +56,12 @@ pub(super) fn measure(
 impl Meter {
     fn new(client: &Client, group: Group) -> KafkaResult<Self> {
         let mut config = client.consumer_config(group);
-        // One message a partition is enough.
-        config.set("queued.min.messages", "1").set("queued.max.messages.kbytes", "1024");
+        // One message a partition is enough; what is ready of one must not hold up another.
+        config
+            .set("queued.min.messages", "1")
+            .set("queued.max.messages.kbytes", "65536")
+            .set("fetch.message.max.bytes", "16384")
+            .set("fetch.queue.backoff.ms", "10");
         let consumer = config.create_with_context(LogContext)?;
         Ok(Self { consumer, oldest: HashMap::new() })
     }
@@ -109,6 +113,7 @@ impl Meter {
         let offsets = unknown.iter().map(|(partition, first)| (*partition, Offset::Offset(*first)));
         self.consumer.assign(&list(client, offsets)?)?;
         let until = Instant::now().checked_add(LOOK_MAX);
+        let mut paused = Vec::new();
         while !unknown.is_empty() && until.is_some_and(|until| Instant::now() < until) {
             // An error passes or the time does; the age that is missing then is an older one.
             let Some(Ok(record)) = self.consumer.poll(LOOK_EVERY) else { continue };
@@ -118,8 +123,12 @@ impl Meter {
             if let Some(first) = unknown.remove(&partition) {
                 let at = Timestamp::from_millis(record.timestamp().to_millis().unwrap_or(0));
                 self.oldest.insert(partition, (first, at));
+                paused.push((partition, Offset::Invalid));
+                self.consumer.pause(&list(client, paused.iter().rev().take(1).copied())?)?;
             }
         }
+        // A pause would outlive the assignment.
+        self.consumer.resume(&list(client, paused.into_iter())?)?;
         self.consumer.unassign()
     }
 }

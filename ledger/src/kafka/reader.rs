@@ -1,31 +1,26 @@
 //! One reader of a group: its consumer, what it holds ready, and its commits.
-use super::positions::{Front, Offsets, Owned, Partition, Place, Positions};
+mod assignments;
+mod commits;
+
+use super::Inner;
+use super::positions::{Front, Place, Positions};
 use super::producer::{Ending, Outgoing};
 use super::record::{self, DeadRecord};
-use super::topics::Names;
-use super::{Inner, context};
 use crate::error::StoreError;
 use crate::log::{Delivery, Group, Subscription};
 use crate::metrics;
+use assignments::Assignments;
 use async_trait::async_trait;
+use commits::commit;
 use futures_util::{FutureExt, StreamExt};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
-};
+use rdkafka::Message as _;
+use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::Arc;
 
 const READING: &str = "reading the booking log";
-const COMMITTING: &str = "committing a group's offsets";
-
-/// The wait before a commit is tried again that met a rebalance.
-const RECOMMIT_AFTER: Duration = Duration::from_millis(50);
-
 pub(super) struct Reader {
     log: Arc<Inner>,
     group: Group,
@@ -50,18 +45,12 @@ enum Found {
     Buried,
 }
 
-/// The consumer's callbacks. They run inside `next`, and only keep the books of what is owned.
-struct Assignments {
-    names: Names,
-    owned: Mutex<Owned>,
-}
-
 impl Reader {
     pub(super) fn new(log: Arc<Inner>, group: Group) -> Result<Self, StoreError> {
         let failed = |error: KafkaError| StoreError::unavailable("joining a group", error);
         let names = log.client.names.clone();
         let topics: Vec<&str> = group.topics().iter().map(|topic| names.topic(*topic)).collect();
-        let context = Assignments { names: names.clone(), owned: Mutex::default() };
+        let context = Assignments::new(names.clone());
         let config = log.client.consumer_config(group);
         let consumer: StreamConsumer<Assignments> =
             config.create_with_context(context).map_err(failed)?;
@@ -181,9 +170,7 @@ impl Reader {
 
     async fn commit_front(&mut self, front: Front) -> Result<(), StoreError> {
         let timeout = self.log.client.bounds.request_timeout;
-        let commit = commit(self.consumer(), &front.offsets);
-        let committed = tokio::time::timeout(timeout, commit).await;
-        committed.unwrap_or_else(|late| Err(StoreError::unknown(COMMITTING, late)))?;
+        commit(self.consumer(), &front.offsets, timeout).await?;
         self.positions.settle(&front);
         Ok(())
     }
@@ -227,60 +214,6 @@ impl Drop for Reader {
     }
 }
 
-/// Returns once the brokers have the offsets, or once they are somebody else's to commit.
-async fn commit(
-    consumer: Arc<StreamConsumer<Assignments>>,
-    offsets: &Offsets,
-) -> Result<(), StoreError> {
-    if offsets.is_empty() {
-        return Ok(());
-    }
-    let list = list(&consumer.context().names, offsets)?;
-    loop {
-        let (consumer, list) = (consumer.clone(), list.clone());
-        let commit = move || consumer.commit(&list, CommitMode::Sync);
-        let done = tokio::task::spawn_blocking(commit).await;
-        let error = match done.map_err(|error| StoreError::unknown(COMMITTING, error))? {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        match error.rdkafka_error_code() {
-            // Between two assignments of the group; what is kept can be committed right after.
-            Some(RDKafkaErrorCode::RebalanceInProgress) => {}
-            Some(code) if is_lost(code) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a late commit was dropped"
-                );
-                return Ok(());
-            }
-            Some(_) | None => return Err(StoreError::unknown(COMMITTING, error)),
-        }
-        tokio::time::sleep(RECOMMIT_AFTER).await;
-    }
-}
-
-fn list(names: &Names, offsets: &Offsets) -> Result<TopicPartitionList, StoreError> {
-    let mut list = TopicPartitionList::with_capacity(offsets.len());
-    for (partition, offset) in offsets {
-        let name = names.topic(partition.topic);
-        list.add_partition_offset(name, partition.number, Offset::Offset(*offset))
-            .map_err(|error| StoreError::broken(COMMITTING, error))?;
-    }
-    Ok(list)
-}
-
-/// True when the group went on without this reader: its messages come again to somebody.
-fn is_lost(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::UnknownMemberId
-            | RDKafkaErrorCode::FencedInstanceId
-            | RDKafkaErrorCode::AssignmentLost
-    )
-}
-
 /// True for what librdkafka goes on from by itself.
 fn passes_by_itself(error: &KafkaError) -> bool {
     matches!(
@@ -299,46 +232,4 @@ fn passes_by_itself(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::NotCoordinator
         )
     )
-}
-
-impl Assignments {
-    fn owned(&self) -> MutexGuard<'_, Owned> {
-        self.owned.lock().expect("no panic while the lock is held")
-    }
-
-    fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
-        Some(Partition { topic: self.names.find(topic)?, number })
-    }
-
-    fn each(&self, list: &TopicPartitionList, mut change: impl FnMut(&mut Owned, Partition)) {
-        let mut owned = self.owned();
-        for element in list.elements() {
-            if let Some(partition) = self.partition(element.topic(), element.partition()) {
-                change(&mut owned, partition);
-            }
-        }
-    }
-}
-
-impl ClientContext for Assignments {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        context::log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::note(&error, reason);
-    }
-}
-
-impl ConsumerContext for Assignments {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => self.each(list, Owned::gain),
-            Rebalance::Revoke(list) => self.each(list, Owned::lose),
-            Rebalance::Error(error) => {
-                self.owned().lose_all();
-                context::note(error, "a rebalance failed");
-            }
-        }
-    }
 }

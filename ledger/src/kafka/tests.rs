@@ -1,6 +1,7 @@
 //! The booking log's contract on a real Kafka, and what is this backend's own: groups that change,
 //! records that nobody can read.
 mod restart;
+mod schemas;
 
 use super::*;
 use crate::booking::BookingCommand;
@@ -354,5 +355,31 @@ async fn a_group_that_changes_loses_nothing() {
     for message in &sent {
         assert!(seen.contains(&BookingId::parse(message.key()).unwrap()), "{}", message.key());
     }
+    test.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_as_old_as_its_oldest_message() {
+    let test = TestLog::new(4);
+    let log = test.open().await;
+    let event = SampleEvent::default();
+    for n in 0..12 {
+        log.append(vec![placed(&event, &format!("a-{n}"))]).await.unwrap();
+    }
+    let mut reader = log.subscribe(Group::PaymentWorker).await.unwrap();
+    let mut unread = Vec::new();
+    while unread.len() < 12 {
+        let found = soon("a delivery", reader.next(12)).await.unwrap();
+        unread.extend(found.into_iter().map(|delivery| delivery.appended_at));
+    }
+    while !unread.is_empty() {
+        let backlog = log.backlog(Group::PaymentWorker).await.unwrap();
+        assert_eq!(backlog.messages, unread.len() as u64);
+        assert_eq!(backlog.oldest_at.as_ref(), unread.iter().min());
+        reader.commit_first(3).await.unwrap();
+        unread.drain(..3);
+    }
+    let empty = log.backlog(Group::PaymentWorker).await.unwrap();
+    assert_eq!((empty.messages, empty.oldest_at), (0, None));
     test.remove().await;
 }

@@ -203,4 +203,8 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_disjoint(&told.refused), "what was refused must not be there");
     assert!(seen.iter().all(|id| told.acknowledged.contains(id) || told.unknown.contains(id)));
+
+    // A reader can leave though nobody is there to hear it: the test ends, and waits for it.
+    broker.kill().await;
+    drop(reader);
 }
