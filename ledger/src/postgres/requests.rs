@@ -68,9 +68,11 @@ impl Requests for PgRequests {
             Box::pin(async move {
                 // What is being written at this moment is left to the next time.
                 let done = sqlx::query(
-                    "DELETE FROM requests WHERE (account, route, key) IN (
+                    "WITH old AS MATERIALIZED (
                          SELECT account, route, key FROM requests WHERE begun_at < $1
-                         FOR UPDATE SKIP LOCKED)",
+                         FOR UPDATE SKIP LOCKED)
+                     DELETE FROM requests r USING old
+                     WHERE r.account = old.account AND r.route = old.route AND r.key = old.key",
                 )
                 .bind(before.millis())
                 .execute(connection);

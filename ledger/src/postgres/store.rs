@@ -25,13 +25,14 @@ const MIGRATION_LOCK_TIMEOUT: &str = "60s";
 /// Every statement of a sale finds its rows one by one through an index. Of tables that grow from
 /// nothing within seconds the planner thinks otherwise, and a plan once made is kept; so it gets
 /// no other way.
-const BY_INDEX: [&str; 6] = [
-    "enable_seqscan",
-    "enable_bitmapscan",
-    "enable_hashjoin",
-    "enable_mergejoin",
-    "enable_material",
-    "jit",
+const BY_INDEX: [(&str, &str); 7] = [
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+    ("random_page_cost", "1.1"),
+    ("jit", "off"),
 ];
 
 /// The bounds of a [`PgStore`].
@@ -247,7 +248,7 @@ async fn migrate(options: PgConnectOptions) -> Result<(), PgFailure> {
 }
 
 fn bounded(options: PgConnectOptions, bounds: PgBounds) -> PgConnectOptions {
-    options.options(BY_INDEX.map(|setting| (setting, "off"))).options([
+    options.options(BY_INDEX).options([
         ("default_transaction_isolation", "read committed".to_owned()),
         ("lock_timeout", format!("{}ms", bounds.lock_timeout_ms)),
         ("statement_timeout", format!("{}ms", bounds.statement_timeout_ms)),

@@ -3,6 +3,7 @@ mod audit;
 mod claiming;
 mod contract;
 mod crowd;
+mod generations;
 mod losses;
 mod plans;
 mod restart;
@@ -16,26 +17,27 @@ use crate::conformance::sample::NOW;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
 
-/// A session that holds a place in a transaction which it has not ended.
+/// A session with a transaction that it has not ended.
 struct Rival(PgConnection);
 
 impl Rival {
     async fn claims(schema: &TestPostgres, command: &PlaceBooking) -> Self {
-        let mut session = PgConnection::connect(&schema.url).await.unwrap();
         let (booking, event) = (&command.booking_id, &command.event_id);
         let place = &command.items[0].item;
-        session
-            .execute(AssertSqlSafe(format!(
-                "BEGIN;
-                 INSERT INTO purchases (id, event_id, account_id, command, payment, status,
-                     cancel_requested, tickets, refunds, version, published_version, updated_at)
-                 VALUES ('{booking}', '{event}', 'rival', '{{}}', 'submitted', 'processing',
-                     false, '[]', '[]', 1, 1, 1);
-                 INSERT INTO claims (event_id, place, booking_id, account_id, state)
-                 VALUES ('{event}', '{place}', '{booking}', 'rival', 'paying')"
-            )))
-            .await
-            .unwrap();
+        let sql = format!(
+            "INSERT INTO purchases (id, event_id, account_id, command, payment, status,
+                 cancel_requested, tickets, refunds, version, published_version, updated_at)
+             VALUES ('{booking}', '{event}', 'rival', '{{}}', 'submitted', 'processing',
+                 false, '[]', '[]', 1, 1, 1);
+             INSERT INTO claims (event_id, place, booking_id, account_id, state)
+             VALUES ('{event}', '{place}', '{booking}', 'rival', 'paying')"
+        );
+        Self::does(schema, &sql).await
+    }
+
+    async fn does(schema: &TestPostgres, sql: &str) -> Self {
+        let mut session = PgConnection::connect(&schema.url).await.unwrap();
+        session.execute(AssertSqlSafe(format!("BEGIN; {sql}"))).await.unwrap();
         Self(session)
     }
 

@@ -26,9 +26,10 @@ pub(super) async fn lease(
     limit: u32,
 ) -> Result<Vec<DueWork>, Fault> {
     let leased = sqlx::query(
-        "UPDATE purchases SET next_try_at = $2 WHERE id IN (SELECT id FROM purchases
-             WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3
-             FOR NO KEY UPDATE SKIP LOCKED) RETURNING *",
+        "WITH due AS MATERIALIZED (
+             SELECT id FROM purchases WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3
+             FOR NO KEY UPDATE SKIP LOCKED)
+         UPDATE purchases p SET next_try_at = $2 FROM due WHERE p.id = due.id RETURNING p.*",
     )
     .bind(now.millis())
     .bind(next_try.millis())

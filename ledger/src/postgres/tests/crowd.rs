@@ -2,12 +2,13 @@
 use crate::audit::{Finding, Sources, audit};
 use crate::booking::{BookingStatus, PlaceBooking};
 use crate::books::{Begun, Books, Refunded, Scan, Settlement};
-use crate::conformance::postgres::postgres;
+use crate::conformance::postgres::{TestPostgres, postgres};
 use crate::conformance::sample::{NOW, SampleEvent, cancel_of};
 use crate::ids::AccountId;
 use crate::postgres::open_books;
 use crate::purchase::ChargeResult;
 use futures_util::future::join_all;
+use sqlx::{Connection, PgConnection};
 
 const WORKERS: u64 = 8;
 const BATCHES: usize = 40;
@@ -88,6 +89,7 @@ async fn work(books: &Books, event: &SampleEvent, accounts: &[AccountId], seed: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_sell_the_same_places_and_the_record_adds_up() {
     let schema = postgres().await;
+    let before = deadlocks(&schema).await;
     let stores = [schema.store().await, schema.store().await];
     let nodes = stores.each_ref().map(open_books);
     let event = SampleEvent::default();
@@ -104,5 +106,51 @@ async fn two_nodes_sell_the_same_places_and_the_record_adds_up() {
     for store in &stores {
         store.close().await;
     }
+    assert_eq!(deadlocks(&schema).await, before, "somebody waited in a circle");
+    schema.drop_schema().await;
+}
+
+/// Deadlocks of this database so far, of which no test may make any. Sessions report theirs when
+/// they end.
+async fn deadlocks(schema: &TestPostgres) -> i64 {
+    let mut connection = PgConnection::connect(&schema.url).await.unwrap();
+    let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let found = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    found
+}
+
+/// Begins batches of bookings whose places and accounts stand in any order, and gives all of a
+/// batch back at once.
+async fn begin_and_let_go(books: &Books, event: &SampleEvent, accounts: &[AccountId], seed: u64) {
+    let mut dice = Dice(seed);
+    for _ in 0..BATCHES {
+        let mut batch = Vec::new();
+        for _ in 0..6 {
+            let place = format!("p-{:02}", dice.roll(60));
+            let account = usize::try_from(dice.roll(accounts.len() as u64)).unwrap();
+            batch.push(event.place_by(&accounts[account], &[&place]));
+        }
+        let begun = books.purchases.begin(&batch, NOW).await.unwrap();
+        let won = batch.iter().zip(&begun).filter(|(_, b)| matches!(b, Begun::Charge(_)));
+        let declined = won.map(|(command, _)| Settlement {
+            booking_id: command.booking_id.clone(),
+            result: ChargeResult::Declined { code: "card_declined".into() },
+        });
+        books.purchases.settle(&declined.collect::<Vec<_>>(), NOW).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_in_any_order_wait_in_one() {
+    let schema = postgres().await;
+    let before = deadlocks(&schema).await;
+    let store = schema.store().await;
+    let (books, event) = (open_books(&store), SampleEvent::default());
+    let accounts: Vec<AccountId> = (0..8).map(|_| event.account()).collect();
+    let workers = (0..12).map(|n| begin_and_let_go(&books, &event, &accounts, n));
+    join_all(workers).await;
+    store.close().await;
+    assert_eq!(deadlocks(&schema).await, before, "somebody waited in a circle");
     schema.drop_schema().await;
 }

@@ -151,7 +151,14 @@ async fn a_silent_server_is_given_up_and_its_connections_with_it() {
 async fn a_caller_who_goes_away_leaves_no_transaction_behind() {
     let schema = postgres().await;
     let event = SampleEvent::default();
-    let books = open(&schema.url, PgBounds { connections_max: 1, ..BOUNDS }).await;
+    // Nobody would wait as long as a statement may that waits for the rival.
+    let bounds = PgBounds {
+        connections_max: 1,
+        acquire_timeout_ms: 5_000,
+        lock_timeout_ms: 60_000,
+        statement_timeout_ms: 60_000,
+    };
+    let books = open(&schema.url, bounds).await;
     let mut rival = Rival::claims(&schema, &event.place(&["a-1"])).await;
     let command = [event.place(&["a-1"])];
     {
