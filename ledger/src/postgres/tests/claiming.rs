@@ -1,9 +1,11 @@
 //! Claims beside transactions of other nodes that have not ended.
 use super::{Rival, begin, told};
-use crate::books::{Claims, Purchases};
+use crate::booking::BookingStatus;
+use crate::books::{Claims, Purchases, Settlement};
 use crate::conformance::postgres::postgres;
 use crate::conformance::sample::{NOW, SampleEvent};
 use crate::postgres::PgPurchases;
+use crate::purchase::ChargeResult;
 
 fn places(claims: &Claims) -> Vec<&str> {
     let mut places: Vec<&str> = claims.live.iter().map(|claim| claim.place.as_str()).collect();
@@ -81,6 +83,27 @@ async fn a_booking_begun_twice_at_once_is_charged_once() {
     let told = told(&begun);
     assert_eq!(told.iter().filter(|word| **word == "charge").count(), 1, "{told:?}");
     assert_eq!(told.iter().filter(|word| **word == "resolve").count(), 11, "{told:?}");
+    store.close().await;
+    schema.drop_schema().await;
+}
+
+#[tokio::test]
+async fn an_answer_and_a_cancel_see_each_other() {
+    let schema = postgres().await;
+    let store = schema.store().await;
+    let (books, event) = (PgPurchases::new(store.clone()), SampleEvent::default());
+    let command = event.place(&["a-1"]);
+    assert_eq!(begin(&books, std::slice::from_ref(&command)).await, ["charge"]);
+    let (id, amount) = (&command.booking_id, command.total);
+    let cancel = format!("UPDATE purchases SET cancel_requested = true WHERE id = '{id}'");
+    let mut rival = Rival::does(&schema, &cancel).await;
+    let result = ChargeResult::Captured { charge_id: "ch_1".into(), amount };
+    let captured = [Settlement { booking_id: id.clone(), result }];
+    let (settled, ()) = tokio::join!(books.settle(&captured, NOW), async {
+        rival.awaited().await;
+        rival.end("COMMIT").await;
+    });
+    assert_eq!(settled.unwrap()[0].booking.status, BookingStatus::RefundPending);
     store.close().await;
     schema.drop_schema().await;
 }

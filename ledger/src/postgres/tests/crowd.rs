@@ -122,14 +122,14 @@ async fn deadlocks(schema: &TestPostgres) -> i64 {
 
 /// Begins batches of bookings whose places and accounts stand in any order, and gives all of a
 /// batch back at once.
-async fn begin_and_let_go(books: &Books, event: &SampleEvent, accounts: &[AccountId], seed: u64) {
+async fn begin_and_let_go(books: &Books, event: &SampleEvent, buyers: &[AccountId], seed: u64) {
     let mut dice = Dice(seed);
-    for _ in 0..BATCHES {
+    for _ in 0..BATCHES / 4 {
         let mut batch = Vec::new();
-        for _ in 0..6 {
-            let place = format!("p-{:02}", dice.roll(60));
-            let account = usize::try_from(dice.roll(accounts.len() as u64)).unwrap();
-            batch.push(event.place_by(&accounts[account], &[&place]));
+        for _ in 0..150 {
+            let place = format!("p-{:03}", dice.roll(600));
+            let buyer = usize::try_from(dice.roll(buyers.len() as u64)).unwrap();
+            batch.push(event.place_by(&buyers[buyer], &[&place]));
         }
         let begun = books.purchases.begin(&batch, NOW).await.unwrap();
         let won = batch.iter().zip(&begun).filter(|(_, b)| matches!(b, Begun::Charge(_)));
@@ -147,8 +147,14 @@ async fn batches_in_any_order_wait_in_one() {
     let before = deadlocks(&schema).await;
     let store = schema.store().await;
     let (books, event) = (open_books(&store), SampleEvent::default());
-    let accounts: Vec<AccountId> = (0..8).map(|_| event.account()).collect();
-    let workers = (0..12).map(|n| begin_and_let_go(&books, &event, &accounts, n));
+    // Some meet at the counts of few accounts; others, who have accounts of their own, at places.
+    let few: Vec<AccountId> = (0..8).map(|_| event.account()).collect();
+    let many: Vec<Vec<AccountId>> =
+        (0..WORKERS).map(|_| (0..150).map(|_| event.account()).collect()).collect();
+    let workers = many.iter().zip(0..).map(|(own, n)| {
+        let buyers = if n % 4 == 0 { &few } else { own };
+        begin_and_let_go(&books, &event, buyers, n)
+    });
     join_all(workers).await;
     store.close().await;
     assert_eq!(deadlocks(&schema).await, before, "somebody waited in a circle");
