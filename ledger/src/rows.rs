@@ -106,10 +106,7 @@ pub(crate) fn count(row: &impl Record, column: &'static str) -> Result<u64, Erro
 }
 
 /// A column that counts in fewer bits than the database does.
-pub(crate) fn narrow<T: TryFrom<i64>>(
-    row: &impl Record,
-    column: &'static str,
-) -> Result<T, Error> {
+pub(crate) fn narrow<T: TryFrom<i64>>(row: &impl Record, column: &'static str) -> Result<T, Error> {
     let value = row.integer(column)?;
     T::try_from(value).map_err(|_| undecodable(column, value))
 }
