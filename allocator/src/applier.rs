@@ -28,8 +28,10 @@ impl OutcomeApplier {
             match self.turn(&mut subscription, &shutdown).await {
                 Ok(()) => wait = RETRY_MIN,
                 Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(error, "outcomes could not be applied");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "outcomes could not be applied"
+                    );
                     // Joined anew, the group gives out again what was not committed.
                     subscription = None;
                     shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -39,7 +41,7 @@ impl OutcomeApplier {
         }
     }
 
-    async fn turn(
+    pub(crate) async fn turn(
         &self,
         subscription: &mut Option<Box<dyn Subscription>>,
         shutdown: &CancellationToken,

@@ -23,26 +23,50 @@ impl SeatAllocator {
     async fn book_unmeasured(&self, request: BookRequest) -> Result<BookAnswer, Error> {
         let slot = self.slot(&request.event);
         let BookRequest { account, target, payment_token, key, .. } = request;
-        let ask = Pay { account, target, payment_token, key };
-        let (store, ask) = (&self.parts().store, &ask);
+        let mut ask = Pay { account, target, payment_token, key, joins: None };
         for _ in 0..=DECIDED_MAX {
-            let paid = self.ask(&slot, |at| async move { store.pay(&at, ask).await }).await?;
+            let paid = self.pay(&slot, &ask).await?;
             match paid {
                 Paid::Begun(command) => return self.append_first(&slot, &command).await,
                 Paid::Live { command, keyed } => match self.decided(&slot, &command).await? {
-                    None => return self.append_again(&command).await,
+                    None => {
+                        if self.join(&slot, &mut ask, &command).await? {
+                            return self.append_again(&command).await;
+                        }
+                    }
                     Some(booking) if keyed => return Ok(BookAnswer::Accepted(Box::new(booking))),
                     // The hold is now what the outcome made of it: ask again.
                     Some(_) => {}
                 },
                 Paid::Before(booking) => return self.booked_before(&booking).await,
-                Paid::NotFound => return self.forgotten(ask).await,
+                Paid::NotFound => return self.forgotten(&ask).await,
                 Paid::Expired => return Ok(BookAnswer::Expired),
                 Paid::NotHolder => return Ok(BookAnswer::NotHolder),
                 Paid::Mismatch => return Ok(BookAnswer::Mismatch),
             }
         }
         Err(Error::Recovering)
+    }
+
+    async fn pay(&self, slot: &EventSlot, ask: &Pay) -> Result<Paid, Error> {
+        let store = &self.parts().store;
+        self.ask(slot, |at| async move { store.pay(&at, ask).await }).await
+    }
+
+    /// Binds the key to the booking, if it is still what the hold pays for: its outcome may have
+    /// come since the books were asked.
+    async fn join(
+        &self,
+        slot: &EventSlot,
+        ask: &mut Pay,
+        command: &PlaceBooking,
+    ) -> Result<bool, Error> {
+        ask.joins = Some(command.booking_id.clone());
+        let joined = self.pay(slot, ask).await?;
+        ask.joins = None;
+        Ok(
+            matches!(joined, Paid::Live { command: now, .. } if now.booking_id == command.booking_id),
+        )
     }
 
     /// Nobody else knows of this command yet: if the log surely does not have it, the hold goes
@@ -84,7 +108,7 @@ impl SeatAllocator {
     }
 
     /// The booking, if the books have decided it: its outcome is applied here first.
-    async fn decided(
+    pub(crate) async fn decided(
         &self,
         slot: &EventSlot,
         command: &PlaceBooking,

@@ -2,6 +2,7 @@
 //!
 //! Every change goes one way: [`EventSeats::take`] a hold out with its places, change the record,
 //! [`EventSeats::put`] it back. So places, counts, deadlines and records cannot disagree.
+use crate::Keyed;
 use crate::grid::{Counts, Grid, SeatState};
 use crate::record::{HoldRecord, HoldState};
 use crate::store::{At, Limits, Snapshot};
@@ -25,6 +26,8 @@ pub(crate) struct EventSeats {
     holds: HashMap<HoldId, HoldRecord>,
     accounts: HashMap<AccountId, AccountSeats>,
     keys: HashMap<(AccountId, String), HoldId>,
+    /// The hold of which a key made or joined a booking; the hold's record says which one.
+    book_keys: HashMap<(AccountId, String), HoldId>,
     /// When a hold expires, or is forgotten once it is over.
     ends: BTreeSet<(Timestamp, HoldId)>,
     /// When a hold that is being paid is overdue.
@@ -52,6 +55,13 @@ pub(super) enum Owner {
     Sold(BookingId, AccountId),
 }
 
+/// What a key of `book` stands for.
+pub(super) struct Booked<'a> {
+    pub(super) record: &'a HoldRecord,
+    pub(super) key: &'a Keyed,
+    pub(super) attempt: u32,
+}
+
 #[derive(Debug, Default)]
 struct AccountSeats {
     /// Held, paying and sold.
@@ -72,6 +82,7 @@ impl EventSeats {
             holds: HashMap::new(),
             accounts: HashMap::new(),
             keys: HashMap::new(),
+            book_keys: HashMap::new(),
             ends: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             live: 0,
@@ -170,6 +181,14 @@ impl EventSeats {
         self.holds.get(self.keys.get(&(account.clone(), key.to_owned()))?)
     }
 
+    /// The hold that a key was booked with, with the key's body and attempt.
+    pub(super) fn booked(&self, account: &AccountId, key: &str) -> Option<Booked<'_>> {
+        let id = self.book_keys.get(&(account.clone(), key.to_owned()))?;
+        let record = self.holds.get(id)?;
+        let (key, attempt) = record.book_keys.iter().find(|(kept, _)| kept.key == key)?;
+        Some(Booked { record, key, attempt: *attempt })
+    }
+
     /// True while the hold owns each of its places.
     pub(super) fn owns_all(&self, record: &HoldRecord) -> bool {
         let mine = Owner::Hold(record.id.clone());
@@ -194,6 +213,12 @@ impl EventSeats {
         self.ends.remove(&(record.ends_at(), id.clone()));
         if let Some(payment) = record.payment() {
             self.deadlines.remove(&(payment.resend_at, id.clone()));
+        }
+        for (key, _) in &record.book_keys {
+            let key = (record.account.clone(), key.key.clone());
+            if self.book_keys.get(&key) == Some(id) {
+                self.book_keys.remove(&key);
+            }
         }
         if record.is_live() {
             self.live -= 1;
@@ -237,6 +262,11 @@ impl EventSeats {
         }
         for key in &record.lock_keys {
             self.keys.insert((record.account.clone(), key.key.clone()), id.clone());
+        }
+        for (key, _) in &record.book_keys {
+            let key = (record.account.clone(), key.key.clone());
+            // What a key made first is what it stands for.
+            self.book_keys.entry(key).or_insert_with(|| id.clone());
         }
         self.effects.changed.push(id.clone());
         self.holds.insert(id, record);

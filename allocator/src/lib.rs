@@ -34,6 +34,8 @@ pub mod metrics;
 pub mod conformance;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use applier::OutcomeApplier;
 pub use config::Config;

@@ -128,7 +128,9 @@ impl Model {
                 false => Expected::Refused(Locked::Expired),
             };
         }
-        let mine = |(_, hold): &(&String, &Hold)| hold.who == who && hold.places == places;
+        let mine = |(_, hold): &(&String, &Hold)| {
+            hold.who == who && places.iter().all(|place| hold.places.contains(place))
+        };
         if let Some((id, _)) = self.live.iter().find(mine) {
             return Expected::Known(id.clone());
         }
@@ -355,7 +357,13 @@ impl Run {
         let Some(id) = pick(&self.holds, hold).cloned() else { return Ok(()) };
         let payment_token = PaymentToken::parse("tok_good").unwrap();
         let account = self.accounts[who].clone();
-        let ask = Pay { account, target: BookTarget::Hold(id.clone()), payment_token, key: None };
+        let ask = Pay {
+            account,
+            target: BookTarget::Hold(id.clone()),
+            payment_token,
+            key: None,
+            joins: None,
+        };
         let answer = self.core.pay(&self.at, &ask);
         let Some(model) = self.model.live.get_mut(id.as_str()) else {
             let settled = matches!(

@@ -3,7 +3,7 @@ use crate::record::{HoldRecord, HoldState};
 use crate::store::{Limits, SeatsCopy};
 use ledger::books::{Claim, ClaimState};
 use ledger::purchase::Purchase;
-use ledger::{BookingId, Event, HoldId, SeatEffect, Timestamp};
+use ledger::{AccountId, BookingId, Event, HoldId, SeatEffect, Timestamp};
 use std::collections::{HashMap, HashSet};
 
 /// Bookings whose purchase [`rebuild`] wants to see: all that somebody is paying.
@@ -16,7 +16,8 @@ pub(crate) fn paying(claims: &[Claim], kept: &[HoldRecord]) -> HashSet<BookingId
     claimed.chain(held.map(|payment| payment.command.booking_id.clone())).collect()
 }
 
-/// The copy that the record and the kept holds agree on; where they do not, the record wins.
+/// The copy that the record and the kept holds, oldest first, agree on; where they do not, the
+/// record wins.
 pub(crate) fn rebuild(
     event: &Event,
     claims: &[Claim],
@@ -25,39 +26,12 @@ pub(crate) fn rebuild(
     limits: Limits,
     now: Timestamp,
 ) -> SeatsCopy {
-    let mut copy = SeatsCopy::default();
-    let mut claimed: HashMap<HoldId, HoldRecord> = HashMap::new();
-    let mut bought: HashMap<HoldId, BookingId> = HashMap::new();
-    for claim in claims {
-        let Some(place) = event.layout.find(claim.place.as_str()) else {
-            tracing::error!(event.id = %event.id, "a claim names a place that is not there");
-            continue;
-        };
-        match &claim.state {
-            ClaimState::Sold(booking) => {
-                bought.extend(booking.hold().map(|hold| (hold, booking.clone())));
-                copy.sold.push((place, booking.clone(), claim.account_id.clone()));
-            }
-            ClaimState::Paying(booking) => {
-                if let Some(purchase) = purchases.get(booking) {
-                    let record = HoldRecord::of_command(&purchase.command, &event.layout);
-                    claimed.insert(record.id.clone(), record);
-                }
-            }
-        }
-    }
+    let Claimed { sold, mut paying, bought } = Claimed::of(event, claims, purchases);
     let forget_at = now.plus_seconds(limits.key_seconds);
-    let mut others = Vec::new();
+    let (mut unclaimed, mut others) = (Vec::new(), Vec::new());
     for mut record in kept {
-        if let Some(by_record) = claimed.get_mut(&record.id) {
-            // The record says that it is being paid, and by which booking; only the hold itself
-            // knows until when it was held, and its keys.
-            let same = by_record.attempts == record.attempts && record.payment().is_some();
-            if !same {
-                record.state = by_record.state.clone();
-                record.attempts = by_record.attempts;
-            }
-            *by_record = record;
+        if let Some(claimed) = paying.get_mut(&record.id) {
+            *claimed = joined(claimed, record);
             continue;
         }
         if let Some(booking) = bought.get(&record.id)
@@ -66,15 +40,62 @@ pub(crate) fn rebuild(
             record.state = HoldState::Over { bought: Some(booking.clone()), forget_at };
         }
         settle(&mut record, purchases, limits, now);
-        others.push(record);
+        if record.payment().is_some() {
+            unclaimed.push(record);
+        } else {
+            others.extend(current(record, now, forget_at));
+        }
     }
-    copy.holds.extend(claimed.into_values());
+    // Of two holds on a place the older one was released, and only its row does not say so: the
+    // newer one was granted after that.
+    let (held, over): (Vec<_>, Vec<_>) = others.into_iter().partition(HoldRecord::is_live);
     // What is being paid comes before what is only held.
-    let (paying, held): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|record| record.payment().is_some());
-    copy.holds.extend(paying);
-    copy.holds.extend(held.into_iter().filter_map(|record| current(record, now, forget_at)));
-    copy
+    let holds = paying.into_values().chain(unclaimed).chain(over);
+    let holds = holds.chain(held.into_iter().rev()).collect();
+    SeatsCopy { sold, holds }
+}
+
+/// What the record alone knows.
+#[derive(Default)]
+struct Claimed {
+    sold: Vec<(u32, BookingId, AccountId)>,
+    paying: HashMap<HoldId, HoldRecord>,
+    bought: HashMap<HoldId, BookingId>,
+}
+
+impl Claimed {
+    fn of(event: &Event, claims: &[Claim], purchases: &HashMap<BookingId, Purchase>) -> Self {
+        let mut all = Self::default();
+        for claim in claims {
+            let Some(place) = event.layout.find(claim.place.as_str()) else {
+                tracing::error!(event.id = %event.id, "a claim names a place that is not there");
+                continue;
+            };
+            match &claim.state {
+                ClaimState::Sold(booking) => {
+                    all.bought.extend(booking.hold().map(|hold| (hold, booking.clone())));
+                    all.sold.push((place, booking.clone(), claim.account_id.clone()));
+                }
+                ClaimState::Paying(booking) => {
+                    if let Some(purchase) = purchases.get(booking) {
+                        let record = HoldRecord::of_command(&purchase.command, &event.layout);
+                        all.paying.insert(record.id.clone(), record);
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A hold that the record and the hold's own row both know. The record says which booking it
+/// pays for; only its row knows until when it was held, and its keys.
+fn joined(claimed: &HoldRecord, mut kept: HoldRecord) -> HoldRecord {
+    if kept.attempts != claimed.attempts || kept.payment().is_none() {
+        kept.state = claimed.state.clone();
+        kept.attempts = claimed.attempts;
+    }
+    kept
 }
 
 /// Applies what the books have decided about a hold that is being paid without a live claim.

@@ -53,15 +53,6 @@ pub struct Payment {
     pub shared: bool,
 }
 
-/// What a key says about a hold.
-pub(crate) enum KeyMatch {
-    /// The key was not used on it.
-    New,
-    Mismatch,
-    /// It made this attempt.
-    Attempt(u32),
-}
-
 impl HoldRecord {
     /// The hold that a command was made of, for when only the command is left of it.
     pub fn of_command(command: &PlaceBooking, layout: &Layout) -> Self {
@@ -105,15 +96,6 @@ impl HoldRecord {
     /// True when somebody may come back with a key, or ask what became of a booking.
     pub(crate) fn is_remembered(&self) -> bool {
         !self.lock_keys.is_empty() || self.attempts > 0
-    }
-
-    pub(crate) fn key_match(&self, key: Option<&Keyed>) -> KeyMatch {
-        let Some(key) = key else { return KeyMatch::New };
-        match self.book_keys.iter().find(|(kept, _)| kept.key == key.key) {
-            None => KeyMatch::New,
-            Some((kept, _)) if kept.body_hash != key.body_hash => KeyMatch::Mismatch,
-            Some((_, attempt)) => KeyMatch::Attempt(*attempt),
-        }
     }
 
     pub(crate) fn keep_lock_key(&mut self, key: Option<&Keyed>) {

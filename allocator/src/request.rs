@@ -23,7 +23,7 @@ pub struct LockRequest {
 /// The answer to a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockAnswer {
-    /// Yours: a new hold, or the one you have on exactly these places, or the key's.
+    /// Yours: a new hold, or one of yours that has all these places, or the key's.
     Held(SeatHold),
     /// Somebody else has one of them.
     Taken,

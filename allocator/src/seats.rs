@@ -1,7 +1,9 @@
 //! The handle: everything that others ask of the allocator.
 use crate::recovery::EventSlot;
 use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
-use crate::{Config, Error, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics};
+use crate::{
+    Config, Error, HoldRecord, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics,
+};
 use ledger::books::{Events, Purchases};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, HoldId, IdSource, StoreError,
@@ -96,6 +98,19 @@ impl SeatAllocator {
         Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
     }
 
+    /// What is held after a booking was decided: its outcome, which may still be on its way to
+    /// the seats, is applied first.
+    pub async fn hold_after(&self, booking: &Booking) -> Result<Option<SeatHold>, Error> {
+        let Some(slot) = self.slot_of(&booking.event_id).await? else { return Ok(None) };
+        let hold = &booking.hold_id;
+        let record = self.kept_record(&slot, hold).await?;
+        let paying = record.filter(|record| record.is_paying(&booking.id));
+        if let Some(payment) = paying.as_ref().and_then(HoldRecord::payment) {
+            self.decided(&slot, &payment.command).await?;
+        }
+        Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
+    }
+
     async fn find(&self, slot: &EventSlot, which: Find) -> Result<Vec<SeatHold>, Error> {
         let (store, which) = (&self.parts().store, &which);
         let records = self.ask(slot, |at| async move { store.find(&at, which).await }).await?;
@@ -109,11 +124,36 @@ impl SeatAllocator {
     ) -> Result<ReleaseAnswer, Error> {
         let Some(event) = hold.event() else { return Ok(ReleaseAnswer::NotFound) };
         let Some(slot) = self.slot_of(&event).await? else { return Ok(ReleaseAnswer::NotFound) };
-        let store = &self.parts().store;
-        let answer =
-            self.ask(&slot, |at| async move { store.release(&at, hold, account).await }).await?;
+        let mut answer = self.release_once(&slot, hold, account).await?;
+        if answer == ReleaseAnswer::Paying
+            && let Some(record) = self.kept_record(&slot, hold).await?
+            && let Some(payment) = record.payment()
+            && self.decided(&slot, &payment.command).await?.is_some()
+        {
+            // Its outcome was on the way and is applied now.
+            answer = self.release_once(&slot, hold, account).await?;
+        }
         metrics::released(answer);
         Ok(answer)
+    }
+
+    async fn release_once(
+        &self,
+        slot: &EventSlot,
+        hold: &HoldId,
+        account: &AccountId,
+    ) -> Result<ReleaseAnswer, Error> {
+        let store = &self.parts().store;
+        self.ask(slot, |at| async move { store.release(&at, hold, account).await }).await
+    }
+
+    async fn kept_record(
+        &self,
+        slot: &EventSlot,
+        hold: &HoldId,
+    ) -> Result<Option<HoldRecord>, Error> {
+        let (store, which) = (&self.parts().store, &Find::Hold(hold.clone()));
+        Ok(self.ask(slot, |at| async move { store.find(&at, which).await }).await?.pop())
     }
 
     /// The booking that a hold is paying, for when neither views nor books know it yet.
@@ -129,9 +169,7 @@ impl SeatAllocator {
         let Some(hold) = id.hold() else { return Ok(None) };
         let Some(event) = hold.event() else { return Ok(None) };
         let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
-        let (store, which) = (&self.parts().store, &Find::Hold(hold));
-        let records = self.ask(&slot, |at| async move { store.find(&at, which).await }).await?;
-        let paying = records.into_iter().find(|record| record.is_paying(id));
+        let paying = self.kept_record(&slot, &hold).await?.filter(|record| record.is_paying(id));
         Ok(paying.and_then(|record| record.payment().map(|payment| payment.command.clone())))
     }
 

@@ -68,6 +68,10 @@ pub struct Pay {
     pub target: BookTarget,
     pub payment_token: PaymentToken,
     pub key: Option<Keyed>,
+    /// A booking that the books have not decided: if it is what the hold is paying, the key is
+    /// kept beside it. Before that is known, a key must not be bound to what is already over.
+    /// With it nothing is begun: a hold that is `Held` by now has this booking behind it.
+    pub joins: Option<BookingId>,
 }
 
 /// The answer to [`Pay`].
@@ -80,7 +84,8 @@ pub enum Paid {
         command: Box<PlaceBooking>,
         keyed: bool,
     },
-    /// This booking came of it before: the key made it, or it bought the places.
+    /// This booking came of it before: the key made it, or it bought the places, or it is what the
+    /// caller wanted to join and the hold no longer pays.
     Before(BookingId),
     Expired,
     NotHolder,

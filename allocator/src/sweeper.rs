@@ -43,7 +43,7 @@ impl HoldSweeper {
     }
 
     /// Sweeps every event once.
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let (mut counts, mut holds) = (Counts::default(), 0);
         for slot in self.seats.slots() {
             match self.sweep_event(&slot).await {
@@ -88,7 +88,12 @@ impl HoldSweeper {
         let cursor = Cursor { after: after.clone(), limit: EVENTS_PER_PAGE };
         let page = self.seats.parts().events.events(cursor).await?;
         for event in page.items {
-            self.touch(event).await?;
+            match self.touch(event).await {
+                Err(error) if error.is_retryable() => return Err(error),
+                // Trying again would not help, and the other events wait.
+                Err(error) => warn(&error, "an event's holds cannot be recovered"),
+                Ok(()) => {}
+            }
         }
         self.left_behind = match page.next {
             Some(next) => LeftBehind::After(Some(next)),

@@ -1,7 +1,7 @@
 //! What holders do: lock, release, pay. Each names the hold and the state it expects.
 use crate::best;
 use crate::event_seats::{EventSeats, Owner};
-use crate::record::{HoldRecord, HoldState, KeyMatch};
+use crate::record::{HoldRecord, HoldState};
 use crate::store::{At, Find, Lock, Locked, Paid, Pay, Swept};
 use crate::{BookTarget, ReleaseAnswer, Wish};
 use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SectionId};
@@ -71,7 +71,7 @@ impl EventSeats {
         }
     }
 
-    /// The wanted places in order if all are free; one's own hold if it is exactly these.
+    /// The wanted places in order if all are free; one's own hold if it has them all.
     fn wanted(&mut self, places: &[u32], ask: &Lock) -> Result<Vec<u32>, Locked> {
         let mut places = places.to_vec();
         places.sort_unstable();
@@ -81,8 +81,10 @@ impl EventSeats {
             return Ok(places);
         }
         let Some(Owner::Hold(id)) = self.owner(*first).cloned() else { return Err(Locked::Taken) };
-        let same = |hold: &HoldRecord| hold.account == ask.account && hold.places == places;
-        if !self.record(&id).is_some_and(same) {
+        let mine = |hold: &HoldRecord| {
+            hold.account == ask.account && places.iter().all(|place| hold.places.contains(place))
+        };
+        if !self.record(&id).is_some_and(mine) {
             return Err(Locked::Taken);
         }
         self.change(&id, |hold| hold.keep_lock_key(ask.key.as_ref()));
@@ -122,6 +124,9 @@ impl EventSeats {
     /// `Held → Paying`, with the whole command; or what came of the hold before.
     pub(crate) fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
         let now = self.begin(at);
+        if let Some(answer) = self.paid_before(ask) {
+            return answer;
+        }
         let id = match self.target(&ask.target, &ask.account) {
             Ok(id) => id,
             Err(answer) => return answer,
@@ -130,19 +135,10 @@ impl EventSeats {
         if record.account != ask.account {
             return Paid::NotHolder;
         }
-        let keyed = match record.key_match(ask.key.as_ref()) {
-            KeyMatch::Mismatch => return Paid::Mismatch,
-            KeyMatch::Attempt(attempt) => Some(BookingId::of_attempt(&id, attempt)),
-            KeyMatch::New => None,
-        };
-        match (&record.state, keyed) {
-            (HoldState::Paying(payment), Some(booking))
-                if payment.command.booking_id != booking =>
-            {
-                Paid::Before(booking)
-            }
-            (HoldState::Paying(_), keyed) => self.join_payment(&id, ask, keyed.is_some()),
-            (HoldState::Held | HoldState::Over { .. }, Some(booking)) => Paid::Before(booking),
+        match (&record.state, &ask.joins) {
+            (HoldState::Paying(_), _) => self.join_payment(&id, ask, false),
+            // It was being paid a moment ago; whoever joins that does not mean to pay once more.
+            (HoldState::Held, Some(booking)) => Paid::Before(booking.clone()),
             (HoldState::Held, None) => {
                 let begun = self.change(&id, |record| {
                     record.begin_payment(&at.event, ask.payment_token.clone(), now);
@@ -150,9 +146,25 @@ impl EventSeats {
                 });
                 begun.map_or(Paid::NotFound, Paid::Begun)
             }
-            (HoldState::Over { bought: Some(booking), .. }, None) => Paid::Before(booking.clone()),
-            (HoldState::Over { bought: None, .. }, None) => Paid::Expired,
+            (HoldState::Over { bought: Some(booking), .. }, _) => Paid::Before(booking.clone()),
+            (HoldState::Over { bought: None, .. }, _) => Paid::Expired,
         }
+    }
+
+    /// The key's booking, compared before anything else: whatever is asked for now, and whoever
+    /// has the place by now, one key never makes two bookings.
+    fn paid_before(&mut self, ask: &Pay) -> Option<Paid> {
+        let key = ask.key.as_ref()?;
+        let booked = self.booked(&ask.account, &key.key)?;
+        if booked.key != key {
+            return Some(Paid::Mismatch);
+        }
+        let id = booked.record.id.clone();
+        let booking = BookingId::of_attempt(&id, booked.attempt);
+        if !booked.record.is_paying(&booking) {
+            return Some(Paid::Before(booking));
+        }
+        Some(self.join_payment(&id, ask, true))
     }
 
     /// A second `book`: from now on the command cannot be taken back.
@@ -161,7 +173,8 @@ impl EventSeats {
             if let HoldState::Paying(payment) = &mut record.state {
                 payment.shared = true;
             }
-            if !keyed {
+            let joins = ask.joins.as_ref().is_some_and(|booking| record.is_paying(booking));
+            if joins && !keyed {
                 record.keep_key(ask.key.as_ref());
             }
         });

@@ -35,7 +35,8 @@ pub struct Config {
     pub headers_max: usize,
     /// How long a client may take to send a request's head, in milliseconds, at most 30000.
     pub header_read_timeout_ms: u64,
-    /// How long a connection may be idle between requests, in milliseconds.
+    /// How long a connection may be idle between requests, in milliseconds; it is closed within
+    /// twice that.
     pub keep_alive_timeout_ms: u64,
     /// How long a client may take to send a whole body, in milliseconds.
     pub body_read_timeout_ms: u64,

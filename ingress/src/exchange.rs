@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::query::{self, BadQuery};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response, request};
+use http::{HeaderMap, Request, Response, request};
 use hyper::body::Incoming;
 use ledger::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, QueueId, Role, Timestamp};
 use std::net::IpAddr;
@@ -26,9 +26,9 @@ pub(crate) struct Exchange {
     /// Who it comes from, behind any trusted proxies.
     pub client: IpAddr,
     pub head: request::Parts,
-    pub body: Option<Incoming>,
+    body: Option<Incoming>,
     /// Where in the path the route's parameter is.
-    pub param: Range<usize>,
+    param: Range<usize>,
 }
 
 /// A body that was received whole.
@@ -41,6 +41,16 @@ pub(crate) struct Received {
 const CURSOR_MAX: usize = 200;
 
 impl Exchange {
+    pub(crate) fn new(
+        peer: &Arc<Peer>,
+        client: IpAddr,
+        request: Request<Incoming>,
+        param: Range<usize>,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        Self { peer: peer.clone(), client, head, body: Some(body), param }
+    }
+
     pub(crate) fn app(&self) -> &App {
         &self.peer.app
     }
@@ -83,13 +93,16 @@ impl Exchange {
         Ok(Some(login))
     }
 
-    /// Who is logged in, if that is somebody with this role.
-    pub(crate) fn login_as(&self, role: Role) -> Result<Login, Problem> {
+    /// Who is logged in, if that is somebody with this role now: a login outlives a change of
+    /// role, so the books are asked.
+    pub(crate) async fn login_as(&self, role: Role) -> Result<Login, Problem> {
         let login = self.login()?;
-        if login.role == role {
-            return Ok(login);
+        let account = self.app().books.accounts.by_id(&login.account).await?;
+        if account.is_some_and(|account| account.role == role) {
+            return Ok(Login { role, ..login });
         }
-        Err(Problem::new(Code::Forbidden, format!("only for accounts with the role {role:?}")))
+        let detail = format!("only for accounts with the role {}", role.as_str());
+        Err(Problem::new(Code::Forbidden, detail))
     }
 
     /// The queue token or pass of `queue`, from its header or its cookie.

@@ -14,129 +14,178 @@ use crate::router::{Found, Known};
 use crate::routes::{Handler, Run};
 use crate::surviving::Surviving;
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, CatchUnwind};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Where the path of a request has led so far; what its log line and metrics are named by.
+/// What the log line and the metrics of a request are named by.
+#[derive(Clone, Copy)]
 struct Way<'p> {
     template: &'static str,
     metrics: &'p RouteMetrics,
+    is_watch: bool,
 }
 
-/// Answers one request.
-pub(crate) async fn answer(
-    peer: Arc<Peer>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let turn = Turn::begin(&peer.pace);
-    let started = Instant::now();
-    let app = &peer.app;
-    let (head, body) = request.into_parts();
-    let id = request_id::shown(&head.headers);
-    let origin = cors::allowed(&head.headers, &app.config.cors_origins);
-    let method = head.method.clone();
-    let sends_body = !body.is_end_stream();
-    let found = app.router.find(&method, head.uri.path());
-    let mut way = Way { template: "unmatched", metrics: &app.router.unmatched };
-    let mut is_watch = false;
-    let outcome = match (admit(&peer, &head), found) {
-        (Err(refused), _) => Err(refused),
-        (Ok(_), found) if method == Method::OPTIONS => options(&found, origin.is_some()),
-        (Ok(client), Found::Route(known, param)) => {
-            way = Way { template: known.route.path, metrics: &known.metrics };
-            match known.route.run {
-                Run::Watch => {
-                    is_watch = true;
-                    api::queue::watch(app, &head, param).await
-                }
-                Run::Read(_) | Run::Change(_) => {
-                    carry_out(&peer, known, client, head, body, param).await
-                }
+impl<'p> Way<'p> {
+    fn of(found: &Found<'p>, unmatched: &'p RouteMetrics) -> Self {
+        match found {
+            Found::Route(known, _) => Self {
+                template: known.route.path,
+                metrics: &known.metrics,
+                is_watch: matches!(known.route.run, Run::Watch),
+            },
+            Found::OtherMethods(_) | Found::Nothing => {
+                Self { template: "unmatched", metrics: unmatched, is_watch: false }
             }
         }
-        (Ok(_), Found::OtherMethods(allow)) => {
-            let detail = "this address does not take that method";
-            Err(Problem::new(Code::Method, detail).allowing(allow.clone()))
+    }
+}
+
+/// Answers one request. It is our turn from now on, not only once the future is polled: hyper
+/// looks at the socket in between. Every open connection keeps room for this future, so what it
+/// holds across its waits is little: the request itself, once.
+pub(crate) fn answer(
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    let turn = Turn::begin(&peer.pace);
+    let started = Instant::now();
+    async move {
+        let app = &peer.app;
+        let asked = Asked::of(&request, &app.config.cors_origins);
+        let found = app.router.find(request.method(), request.uri().path());
+        let way = Way::of(&found, &app.router.unmatched);
+        let outcome = match (admit(&peer, &request), found) {
+            (Err(refused), _) => Err(refused),
+            (Ok(_), found) if asked.method == Method::OPTIONS => options(&found, &asked),
+            (Ok(_), Found::OtherMethods(allow)) => Err(other_methods(allow)),
+            (Ok(_), Found::Nothing) => Err(nothing_here()),
+            (Ok(client), Found::Route(known, param)) => match known.route.run {
+                Run::Watch => api::queue::watch(app, &request, param).await,
+                Run::Read(handler) => {
+                    let work = run(handler, Exchange::new(&peer, client, request, param));
+                    carried_out(known, work.await)
+                }
+                Run::Change(handler) => {
+                    let work = run(handler, Exchange::new(&peer, client, request, param));
+                    // It goes on when its client goes away (rule 18).
+                    carried_out(known, Surviving::new(work, &app.tasks).await)
+                }
+            },
+        };
+        let answer = conclude(&peer, asked, way, outcome, started);
+        Ok(answer.map(|body| body.with_turn(turn)))
+    }
+}
+
+/// What is still needed of a request when its answer is there.
+struct Asked {
+    method: Method,
+    id: Option<HeaderValue>,
+    /// Its origin, if that one's pages may call.
+    origin: Option<HeaderValue>,
+    sends_body: bool,
+}
+
+impl Asked {
+    fn of(request: &Request<Incoming>, origins: &[String]) -> Self {
+        Self {
+            method: request.method().clone(),
+            id: request_id::shown(request.headers()),
+            origin: cors::allowed(request.headers(), origins),
+            sends_body: !request.body().is_end_stream(),
         }
-        (Ok(_), Found::Nothing) => Err(Problem::not_found("there is nothing at this address")),
-    };
+    }
+}
+
+/// What all answers have in common; counts and logs the request.
+fn conclude(
+    peer: &Peer,
+    asked: Asked,
+    way: Way<'_>,
+    outcome: Outcome,
+    started: Instant,
+) -> Response<Body> {
+    let app = &peer.app;
     // Everyone shares what watchers get; an id of one request would only make it longer.
-    let id = id.or_else(|| (!is_watch).then(|| request_id::mint(&app.ids)).flatten());
+    let minted = || (!way.is_watch).then(|| request_id::mint(&app.ids)).flatten();
+    let id = asked.id.or_else(minted);
     let mut answer = outcome.unwrap_or_else(|problem| told(problem, id.as_ref(), way.template));
     finish(&mut answer, id.as_ref());
-    cors::finish(&mut answer, origin, !app.config.cors_origins.is_empty());
-    if sends_body && (answer.status().as_u16() >= 400 || answer.headers().contains_key(CONNECTION))
-    {
+    cors::finish(&mut answer, asked.origin, !app.config.cors_origins.is_empty());
+    let status = answer.status();
+    let closes = status.as_u16() >= 400 || answer.headers().contains_key(CONNECTION);
+    if asked.sends_body && closes {
         peer.pace.linger();
     }
     let took = started.elapsed();
-    way.metrics.answered(answer.status(), took);
+    way.metrics.answered(status, took);
     tracing::debug!(
         target: "ingress::access",
         {
             request.id = id.as_ref().and_then(|id| id.to_str().ok()),
-            method = method.as_str(),
+            method = asked.method.as_str(),
             route = way.template,
-            status = answer.status().as_u16(),
+            status = status.as_u16(),
             micros = took.as_micros(),
         },
         "answered"
     );
-    Ok(answer.map(|body| body.with_turn(turn)))
+    answer
+}
+
+type Running = CatchUnwind<AssertUnwindSafe<BoxFuture<'static, Outcome>>>;
+
+fn run(handler: Handler, exchange: Exchange) -> Running {
+    AssertUnwindSafe(handler(exchange)).catch_unwind()
+}
+
+/// A handler that panicked has told the panic hook already; the client gets an answer too.
+fn carried_out(known: &Known, ended: std::thread::Result<Outcome>) -> Outcome {
+    ended.unwrap_or_else(|_panic| {
+        metrics::panicked();
+        tracing::error!(route = known.route.path, "a handler panicked");
+        Err(Problem::new(Code::Internal, "it was logged"))
+    })
 }
 
 /// Limits, and the shapes of a head that HTTP/1.1 forbids but hyper lets pass.
-fn admit(peer: &Peer, head: &request::Parts) -> Result<IpAddr, Problem> {
+fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<IpAddr, Problem> {
     let app = &peer.app;
-    let client = client_address(peer.address, &head.headers, &app.config.trusted_proxies);
+    let headers = request.headers();
+    let client = client_address(peer.address, headers, &app.config.trusted_proxies);
     app.limits.request(client)?;
-    let mut hosts = head.headers.get_all(HOST).iter();
+    let mut hosts = headers.get_all(HOST).iter();
     let first = hosts.next();
-    if hosts.next().is_some() || (first.is_none() && head.version == Version::HTTP_11) {
+    if hosts.next().is_some() || (first.is_none() && request.version() == Version::HTTP_11) {
         let detail = "a request has exactly one Host field";
         return Err(Problem::new(Code::Malformed, detail).closing());
     }
     Ok(client)
 }
 
-/// Runs a handler. One that changes something goes on when its client goes away (rule 18).
-async fn carry_out(
-    peer: &Arc<Peer>,
-    known: &Known,
-    client: IpAddr,
-    head: request::Parts,
-    body: Incoming,
-    param: Range<usize>,
-) -> Outcome {
-    let exchange = Exchange { peer: peer.clone(), client, head, body: Some(body), param };
-    let run = |handler: Handler| AssertUnwindSafe(handler(exchange)).catch_unwind();
-    let ended = match known.route.run {
-        Run::Read(handler) => run(handler).await,
-        Run::Change(handler) => Surviving::new(run(handler), &peer.app.tasks).await,
-        Run::Watch => return Err(Problem::new(Code::Internal, "the watch path is answered above")),
-    };
-    ended.unwrap_or_else(|_panic| {
-        metrics::panicked();
-        Err(Problem::new(Code::Internal, "it was logged"))
-    })
+fn other_methods(allow: &HeaderValue) -> Problem {
+    let detail = "this address does not take that method";
+    Problem::new(Code::Method, detail).allowing(allow.clone())
 }
 
-fn options(found: &Found<'_>, is_allowed_origin: bool) -> Outcome {
+fn nothing_here() -> Problem {
+    Problem::not_found("there is nothing at this address")
+}
+
+fn options(found: &Found<'_>, asked: &Asked) -> Outcome {
     let allow = match found {
         Found::OtherMethods(allow) => (*allow).clone(),
-        Found::Route(..) | Found::Nothing => {
-            return Err(Problem::not_found("there is nothing at this address"));
-        }
+        Found::Route(..) | Found::Nothing => return Err(nothing_here()),
     };
     let mut answer = response::empty(StatusCode::NO_CONTENT);
-    if is_allowed_origin {
+    if asked.origin.is_some() {
         cors::preflight(answer.headers_mut(), &allow);
     }
     answer.headers_mut().insert(ALLOW, allow);
@@ -170,5 +219,20 @@ fn finish(answer: &mut Response<Body>, id: Option<&HeaderValue>) {
     }
     if let Some(id) = id {
         headers.insert(request_id::HEADER, id.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every open connection keeps one such future.
+    #[test]
+    fn a_request_in_hand_stays_small() {
+        fn size<A, B, F>(_: fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(answer);
+        assert!(bytes <= 1_536, "{bytes} bytes");
     }
 }

@@ -31,8 +31,14 @@ pub(crate) struct HeadScan {
 const NAME_BYTES: usize = 18;
 
 impl HeadScan {
-    /// A new head begins.
-    pub(crate) fn restart(&mut self) {
+    /// A request was answered: what followed its head was its body, and a new head begins.
+    pub(crate) fn after_answer(&mut self) {
+        if self.done {
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
         self.line.clear();
         *self = Self { line: std::mem::take(&mut self.line), ..Self::default() };
     }
@@ -141,7 +147,7 @@ mod tests {
     fn each_head_is_counted_anew() {
         let mut scan = HeadScan::default();
         for _ in 0..2 {
-            scan.restart();
+            scan.after_answer();
             assert_eq!(scan.read(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na"), Ok(()));
         }
     }

@@ -45,7 +45,8 @@ pub(crate) async fn once(
     let route = format!("{} {}", exchange.head.method, exchange.head.uri.path());
     let key = RequestKey { account: scope.to_owned(), route, key };
     let requests = &exchange.app().books.requests;
-    match requests.begin(&key, received.hash(), exchange.now()).await? {
+    let begun_at = exchange.now();
+    match requests.begin(&key, received.hash(), begun_at).await? {
         RequestBegun::New => {}
         RequestBegun::Replay(answer) => return Ok(replayed(answer)),
         RequestBegun::Mismatch => return Err(mismatch()),
@@ -67,7 +68,7 @@ pub(crate) async fn once(
     };
     let written = match kept {
         Some(kept) => requests.finish(&key, &kept).await,
-        None => requests.abandon(&key).await,
+        None => requests.abandon(&key, begun_at).await,
     };
     if let Err(error) = written {
         // The effect stands and the client gets its answer; the key's lease runs out.

@@ -38,6 +38,7 @@ mod qr;
 
 pub mod metrics;
 
+pub use api::event_form::parse_event;
 pub use app::Parts;
 pub use config::Config;
 pub use login::sign_login;

@@ -123,7 +123,10 @@ fn responses(route: &Route) -> Value {
 }
 
 fn answer(shape: Shape) -> Value {
-    let content = |media: &str, schema: Value| json!({ "description": "done", "content": { media: { "schema": schema } } });
+    let content = |media: &str, schema: Value| {
+        let media = json!({ media: { "schema": schema } });
+        json!({ "description": "done", "content": media })
+    };
     match shape {
         Shape::Json(schema) => content("application/json", reference(schema)),
         Shape::Empty => json!({ "description": "done" }),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// The fewest and the most bytes of a password.
-pub(crate) const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
+pub(crate) const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 6..=256;
 
 /// The OWASP floor for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1_024;
@@ -20,9 +20,9 @@ const LANES: u32 = 1;
 /// Why a password is refused or could not be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    #[error("must have 8 to 256 bytes")]
+    #[error("must have 6 to 256 bytes")]
     Length,
-    #[error("is too weak: use at least 12 characters that are not all alike, nor a known default")]
+    #[error("must have at least 12 characters, 6 different ones, and no well-known word")]
     Weak,
     #[error("could not be hashed")]
     Hash,

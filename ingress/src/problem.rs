@@ -122,6 +122,7 @@ impl Code {
         self.row().1
     }
 
+    #[cfg(test)]
     pub(crate) fn title(self) -> &'static str {
         self.row().2
     }
@@ -199,6 +200,12 @@ impl Problem {
     }
 
     #[must_use]
+    pub(crate) fn carrying(mut self, headers: HeaderMap) -> Self {
+        self.0.headers.extend(headers);
+        self
+    }
+
+    #[must_use]
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         self.header(RETRY_AFTER, seconds.max(1).into())
     }
@@ -212,6 +219,15 @@ impl Problem {
     #[must_use]
     pub(crate) fn closing(self) -> Self {
         self.header(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// One line for a terminal: what is wrong, field by field where there are fields.
+    pub(crate) fn line(&self) -> String {
+        if self.0.errors.is_empty() {
+            return self.0.detail.clone().into_owned();
+        }
+        let errors = self.0.errors.iter().map(|e| format!("{}: {}", e.field, e.message));
+        errors.collect::<Vec<_>>().join("; ")
     }
 
     pub(crate) fn code(&self) -> Code {

@@ -52,17 +52,11 @@ impl Server {
     /// Serves until `shutdown`, then stops accepting, finishes the requests in hand (those that
     /// only wait for news end early), and closes, all within `drain_timeout_ms`.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let sweep = Duration::from_millis(self.app.config.limits_sweep_interval_ms);
-        let mut sweep = tokio::time::interval(sweep);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.connections.spawn(sweep_limits(self.app.clone()));
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = sweep.tick() => {
-                    self.app.limits.sweep();
-                    metrics::limit_keys(self.app.limits.remembered());
-                }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => self.admit(stream, peer.ip()),
                     Err(error) => pause_after(&error).await,
@@ -112,6 +106,22 @@ impl Server {
         // Requests whose clients went away; what does not end now is taken up by recovery.
         if tokio::time::timeout_at(deadline, self.app.tasks.wait()).await.is_err() {
             tracing::warn!(requests = self.app.tasks.len(), "leaving requests unfinished");
+        }
+    }
+}
+
+/// Lets the limits forget, in turns, until the drain.
+async fn sweep_limits(app: Arc<App>) {
+    let mut turn =
+        tokio::time::interval(Duration::from_millis(app.config.limits_sweep_interval_ms));
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.draining.cancelled() => return,
+            _ = turn.tick() => {
+                app.limits.sweep();
+                metrics::limit_keys(app.limits.remembered());
+            }
         }
     }
 }

@@ -67,6 +67,11 @@ impl Socket {
     /// A client that is being answered may take its time; one that owes us a head may not.
     fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if is_ours(self.turns) {
+            // hyper looks at the socket again only when it is woken: without this, nobody would
+            // be there to see that the client stays idle after its answer.
+            while self.reading.poll(cx, self.patience.idle).is_ready() {
+                self.reading.disarm();
+            }
             return Poll::Pending;
         }
         let allowed = match self.phase {
@@ -87,10 +92,7 @@ impl Socket {
             self.ended = true;
             return Ok(());
         }
-        if is_ours(self.turns) {
-            return Ok(());
-        }
-        if self.phase == Phase::Idle {
+        if self.phase == Phase::Idle && !is_ours(self.turns) {
             self.phase = Phase::Head;
             self.reading.disarm();
         }
@@ -111,7 +113,9 @@ impl AsyncRead for Socket {
         if turns != self.turns {
             self.turns = turns;
             self.phase = Phase::Idle;
-            self.scan.restart();
+            if !is_ours(turns) {
+                self.scan.after_answer();
+            }
             self.reading.disarm();
         }
         let before = buffer.filled().len();

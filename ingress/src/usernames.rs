@@ -2,13 +2,13 @@
 
 /// Why a string is no user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 3 to 64 of the characters A-Z a-z 0-9 _ . - @ +")]
+#[error("must be 1 to 64 of the characters A-Z a-z 0-9 _ . - @ +")]
 pub struct InvalidUsername;
 
 /// The one form of a user name: lower case. Names outside a narrow alphabet are refused rather
 /// than folded, so that no two that look alike are different.
 pub fn normalise_username(text: &str) -> Result<String, InvalidUsername> {
-    let fits = (3..=64).contains(&text.len())
+    let fits = (1..=64).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'@' | b'+'));
@@ -24,7 +24,8 @@ mod tests {
         for (text, expected) in [
             ("alice", Ok("alice")),
             ("Alice.B+tickets@Example.org", Ok("alice.b+tickets@example.org")),
-            ("al", Err(InvalidUsername)),
+            ("a", Ok("a")),
+            ("", Err(InvalidUsername)),
             ("a b c", Err(InvalidUsername)),
             (" alice", Err(InvalidUsername)),
             ("älice", Err(InvalidUsername)),

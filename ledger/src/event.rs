@@ -28,6 +28,15 @@ impl Event {
     pub fn currency(&self) -> Currency {
         self.layout.currency()
     }
+
+    /// When the event is surely over: two days after its date, whatever its time zone. `None` for
+    /// a date that cannot be read.
+    pub fn over_at(&self) -> Option<Timestamp> {
+        const GRACE_SECONDS: u32 = 2 * 24 * 60 * 60;
+        let midnight = || Timestamp::parse_rfc3339(&format!("{}T00:00:00Z", self.date));
+        let starts = Timestamp::parse_rfc3339(&self.date).or_else(midnight)?;
+        Some(starts.plus_seconds(GRACE_SECONDS))
+    }
 }
 
 /// What the sale of an event keeps to.

@@ -92,12 +92,16 @@ struct Measurement {
 
 /// Measures; false when a floor is missed or an invariant broken.
 pub(crate) async fn bench(flags: &Flags) -> anyhow::Result<bool> {
-    let measurement = match flags.subject {
+    let mut measurement = match flags.subject {
         Subject::Watch => versus::watch(flags).await?,
         Subject::Join => versus::join(flags).await?,
         Subject::Token => token::token(flags).await?,
         Subject::Book => return book::book(flags).await,
     };
+    if cfg!(debug_assertions) {
+        let note = "not built with --release: these figures say nothing about Tidegate";
+        measurement.notes.push(note.to_owned());
+    }
     if let Some(path) = &flags.json {
         let json = serde_json::to_string_pretty(&measurement).context("writing the result")?;
         std::fs::write(path, json + "\n").context("writing the result")?;

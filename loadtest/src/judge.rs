@@ -101,8 +101,8 @@ fn same_key_same_answer(histories: &[History]) -> Verdict {
     verdict
 }
 
-/// I8: the place that a join gave stays, and a confirmed booking has a ticket for each seat of
-/// the hold it was made from.
+/// I8: the place that a join gave stays, a new attempt after a decline is a new booking, and a
+/// confirmed booking has a ticket for each seat of the hold it was made from.
 fn kept_promises(histories: &[History]) -> Verdict {
     let mut verdict = Verdict::default();
     for history in histories {
@@ -114,6 +114,10 @@ fn kept_promises(histories: &[History]) -> Verdict {
                     verdict.breach(format!("person {}: {place:?} became {seen:?}", history.person));
                 }
             }
+        }
+        let mut ids = HashSet::new();
+        for booking in history.bookings.iter().filter(|booking| !ids.insert(&booking.booking)) {
+            verdict.breach(format!("booking {}: a new attempt got the old one", booking.booking));
         }
         for booking in history.bookings.iter().filter(|b| b.status == "confirmed") {
             verdict.checked += 1;

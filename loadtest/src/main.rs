@@ -61,7 +61,7 @@ struct SpikeFlags {
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Admissions a minute [default: three quarters of the arrivals, at most 18000].
+    /// Admissions a minute [default: half of the arrivals, at most 18000].
     #[arg(long)]
     rate_per_minute: Option<u32>,
     /// People in the shop at once [default: half a minute of the rate, 50 to 10000].

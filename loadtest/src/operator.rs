@@ -2,7 +2,7 @@
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -10,6 +10,8 @@ use tokio::time::timeout;
 
 /// How long a server may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a verb may take: half a million accounts, an audit of as many bookings.
+const VERB_WITHIN: Duration = Duration::from_secs(600);
 
 /// Names of the variables with the first admin's credentials.
 pub(crate) const ADMIN_USERNAME: &str = "TIDEGATE_ADMIN_USERNAME";
@@ -65,7 +67,7 @@ impl Tidegate {
         let count_text = count.to_string();
         let mut command = self.command();
         command.args(["account", "mint", "--count", &count_text, "--prefix", prefix]);
-        let output = command.stderr(Stdio::inherit()).output().await.context("minting accounts")?;
+        let output = finish(command).await.context("minting accounts")?;
         if !output.status.success() {
             bail!("`tidegate account mint` ended with {}", output.status);
         }
@@ -84,8 +86,8 @@ impl Tidegate {
             invariants: Vec<AuditLine>,
         }
         let mut command = self.command();
-        command.args(["audit", "--json"]).stderr(Stdio::inherit());
-        let output = command.output().await.context("running the audit")?;
+        command.args(["audit", "--json"]);
+        let output = finish(command).await.context("running the audit")?;
         let document: Document = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("`tidegate audit` ended with {}", output.status))?;
         Ok(document.invariants)
@@ -131,6 +133,12 @@ impl Server {
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the server has ended")
     }
+}
+
+/// Runs a verb to its end.
+async fn finish(mut command: Command) -> anyhow::Result<Output> {
+    let output = timeout(VERB_WITHIN, command.stderr(Stdio::inherit()).output()).await;
+    Ok(output.with_context(|| format!("{command:?} takes longer than {VERB_WITHIN:?}"))??)
 }
 
 /// A folder of our own under the system's temporary one, removed when dropped.

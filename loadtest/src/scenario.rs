@@ -38,9 +38,10 @@ pub(crate) struct Scenario {
 impl Scenario {
     pub(crate) fn new(wanted: Wanted) -> Self {
         let arrive = wanted.arrive.max(Duration::from_millis(100));
-        let arrivals_per_second = f64::from(wanted.users) / arrive.as_secs_f64();
-        // Fewer than arrive, so that a line forms; no more than two shared cores carry.
-        let per_second = (arrivals_per_second * 0.75).clamp(5.0, 300.0);
+        // A full bucket lets in one second's worth at once, so this lets in half of those who come
+        // while they come: a line forms. And no more than two shared cores carry.
+        let seconds = arrive.as_secs_f64() + 1.0;
+        let per_second = (f64::from(wanted.users) / seconds / 2.0).clamp(5.0, 300.0);
         let rate_per_minute = wanted.rate_per_minute.unwrap_or((per_second * 60.0) as u32);
         let per_second = f64::from(rate_per_minute) / 60.0;
         let capacity = wanted.capacity.unwrap_or((per_second * 30.0).clamp(50.0, 10_000.0) as u32);
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_small_run_is_a_short_one() {
         for (users, seats, arrive, rate, capacity, ttl) in [
-            (200, 50, 2, 4_500, 2_250, 5),
+            (200, 50, 2, 2_000, 1_000, 5),
             (20_000, 5_000, 30, 18_000, 9_000, 60),
             (10, 5, 20, 300, 150, 40),
         ] {

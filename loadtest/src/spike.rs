@@ -57,7 +57,8 @@ pub(crate) async fn spike(target: &Target, scenario: &Scenario) -> anyhow::Resul
     let histories = let_them_come(&sale, &people, &logins).await?;
     let duration = sale.started.elapsed();
     let mut clients = judge(scenario, &people, &histories, target.one_node);
-    if let Some(breach) = map_disagrees(&sale, &histories).await? {
+    let map = map_disagrees(&sale, &histories).await;
+    if let Some(breach) = map.unwrap_or_else(|error| Some(format!("{error:#}"))) {
         clients.entry("I8").or_default().breaches.push(breach);
     }
     let audit = target.tidegate.audit().await?;

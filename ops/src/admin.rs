@@ -51,6 +51,17 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(recorder)
 }
 
+/// How often samples are folded into their histograms, scraped or not: what waits takes memory.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the metrics small until told to stop.
+pub(crate) async fn keep_metrics(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(UPKEEP_EVERY);
+    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
 /// What the admin listener answers from.
 pub(crate) struct Admin {
     pub(crate) readiness: Readiness,

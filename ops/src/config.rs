@@ -83,6 +83,9 @@ pub struct Keys {
 pub struct LedgerBounds {
     /// Messages the projector takes at once.
     pub projector_batch_max: usize,
+    /// The projector's pause after a store failed: the first, and the longest.
+    pub projector_retry_min_ms: u64,
+    pub projector_retry_max_ms: u64,
     /// How long the answers to keyed requests are kept.
     pub request_seconds: u32,
 }
@@ -108,6 +111,7 @@ impl Configuration {
         let mut config: Self = layers.read().context("reading the configuration")?;
         config.layers = layers;
         config.resolve_paths(cli.config.as_deref());
+        config.ingress.cookies_secure |= config.profile == Profile::Production;
         relations::check(&config)?;
         Ok(config)
     }

@@ -3,8 +3,8 @@ use crate::serve::say;
 use anyhow::Context;
 use ledger::books::Events;
 use ledger::{
-    Clock, Currency, Cursor, Event, IdSource, LIMIT_MAX, Layout, Money, QueueId, QueueSettings, Row,
-    SaleTerms, Seating, Section, SectionId, Timestamp,
+    Clock, Currency, Cursor, Event, IdSource, LIMIT_MAX, Layout, Money, QueueId, QueueSettings,
+    Row, SaleTerms, Seating, Section, SectionId, Timestamp,
 };
 use std::sync::Arc;
 
@@ -32,15 +32,17 @@ pub(crate) async fn explain(events: &dyn Events, base: &str) -> anyhow::Result<(
     let id = &event.id;
     say(&format!(
         r#"
-{NAME}: {total} seats on sale. To buy one:
+{NAME}: {total} seats on sale. To buy seat A-7 of the stalls:
 
   BASE={base} EVENT={id}
-  JSON='content-type: application/json'
-  curl -s $BASE/api/auth/register -H "$JSON" -d '{{"username":"ada","password":"correct horse"}}'
-  TOKEN=$(curl -s $BASE/api/auth/login -H "$JSON" -d '{{"username":"ada","password":"correct horse"}}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
-  curl -s $BASE/api/tickets/lock -H "$JSON" -H "authorization: Bearer $TOKEN" -d '{{"event_id":"'$EVENT'","seat_number":"A-7"}}'
-  curl -s $BASE/api/tickets/book -H "$JSON" -H "authorization: Bearer $TOKEN" -d '{{"event_id":"'$EVENT'","seat_number":"A-7"}}'
-  curl -s "$BASE/api/bookings?wait=5" -H "authorization: Bearer $TOKEN"
+  ADA='{{"username":"ada","password":"correct horse"}}' SEAT='{{"event_id":"'$EVENT'","seat_number":"A-7"}}'
+  curl -s --json "$ADA" $BASE/api/auth/register
+  LOGIN="Authorization: Bearer $(curl -s --json "$ADA" $BASE/api/auth/login | cut -d'"' -f4)"
+  curl -s --json "$SEAT" -H "$LOGIN" $BASE/api/tickets/lock
+  curl -s --json "$SEAT" -H "$LOGIN" $BASE/api/tickets/book
+  curl -s -H "$LOGIN" $BASE/api/bookings
+
+The README walks the whole way, through the queue to the QR code.
 "#,
         total = event.layout.total(),
     ));

@@ -63,8 +63,13 @@ pub(crate) async fn ensure(
     }
     let now = clock.now();
     let id = ids.account(now);
-    let account =
-        Account { id, username, password_hash: Some(password_hash), role: Role::Admin, created_at: now };
+    let account = Account {
+        id,
+        username,
+        password_hash: Some(password_hash),
+        role: Role::Admin,
+        created_at: now,
+    };
     match accounts.create(&[account]).await?.as_slice() {
         [AccountCreated::Created] if written => Ok(FirstAdmin::WrittenTo(file)),
         [AccountCreated::Created] => Ok(FirstAdmin::FromEnvironment),

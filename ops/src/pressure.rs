@@ -93,15 +93,23 @@ impl PressureGauge {
         all
     }
 
+    /// Looks at every group's backlog for the metrics, and at the payment workers' for pressure.
     async fn is_slow(&self) -> bool {
-        match self.log.backlog(Group::PaymentWorker).await {
-            Ok(backlog) => backlog
-                .oldest_at
-                .is_some_and(|at| self.clock.now().millis_since(at) > BACKLOG_AGE_MAX_MS),
-            Err(error) => {
-                tracing::warn!(%error, "the booking log cannot be asked for its backlog");
-                true
+        let mut slow = false;
+        for group in Group::ALL {
+            match self.log.backlog(group).await {
+                Ok(backlog) => {
+                    let now = self.clock.now();
+                    ledger::metrics::backlog(group, backlog, now);
+                    let age = backlog.oldest_at.map_or(0, |at| now.millis_since(at));
+                    slow |= group == Group::PaymentWorker && age > BACKLOG_AGE_MAX_MS;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the booking log cannot be asked for its backlog");
+                    slow = true;
+                }
             }
         }
+        slow
     }
 }

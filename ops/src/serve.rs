@@ -1,14 +1,16 @@
 //! `tidegate serve`: opens the stores, starts the roles, says it is ready, and drains in order.
 mod loops;
+mod requests;
 mod signals;
+mod stages;
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{self, Admin, Readiness};
 use crate::cli::Serve;
 use crate::config::{Configuration, Profile};
 use crate::first_admin::{self, Credentials, FirstAdmin};
 use crate::stores::Stores;
 use crate::{Failure, demo, folder, keyfile, logs};
-pub(crate) use signals::stop_signal;
+pub(crate) use signals::Signals;
 
 use anyhow::{Context, anyhow};
 use ledger::{Clock, IdSource};
@@ -33,16 +35,18 @@ pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<()
     if flags.demo {
         demo::ensure_event(node.stores.books.events.as_ref(), &node.ids, &node.clock).await?;
     }
-    node.run(config, flags.demo).await
+    node.run(&config, flags.demo).await
 }
 
-async fn first_admin(node: &Node, config: &Configuration) -> anyhow::Result<()> {
+async fn first_admin(node: &Node, config: &Configuration) -> Result<(), Failure> {
     let accounts = node.stores.books.accounts.as_ref();
     let credentials = Credentials::from_environment();
     if config.profile == Profile::Production
         && let Some(password) = &credentials.password
     {
-        ingress::check_strong_password(password).context("TIDEGATE_ADMIN_PASSWORD is too weak")?;
+        ingress::check_strong_password(password)
+            .context("TIDEGATE_ADMIN_PASSWORD is too weak")
+            .map_err(Failure::Usage)?;
     }
     let made =
         first_admin::ensure(accounts, credentials, &config.data, &node.ids, &node.clock).await?;
@@ -72,38 +76,36 @@ impl Node {
         let metrics = crate::admin::install_metrics()?;
         let clock = Clock::System;
         let stores = Stores::open(config).await?;
+        stores.tidy();
         let keys = keyfile::open(&config.keys_file(), clock.now())?;
         Ok(Self { clock, ids: IdSource::system(), stores, keys, metrics })
     }
 
-    async fn run(self, config: Configuration, demo: bool) -> Result<(), Failure> {
+    async fn run(self, config: &Configuration, demo: bool) -> Result<(), Failure> {
+        // Before anyone can know that we run: whoever reads the ready line may stop us at once.
+        let signals = Signals::listen()?;
         let public = listen(&config.listen).await?;
-        let admin = listen(&config.admin_listen).await?;
-        let addresses = (local(&public)?, local(&admin)?);
+        let operators = listen(&config.admin_listen).await?;
+        let (address, admin_address) = (local(&public)?, local(&operators)?);
         let readiness = Readiness::default();
-        let fatal = self.stores.fatal();
-        let metrics = self.metrics.clone();
-        let keys_file = config.keys_file();
-        let (keys, clock) = (self.keys.clone(), self.clock.clone());
-
-        let mut loops = Loops::default();
         let watching = CancellationToken::new();
-        loops.watch("admin", {
-            Admin { readiness: readiness.clone(), metrics }.run(admin, watching.clone())
-        });
-        loops.watch("keys", keyfile::watch(keys_file, keys, watching.clone()));
-        let events = self.stores.books.events.clone();
-        let (stopping, stores) = loops.start(self, config, public).await?;
+        let mut loops = Loops::default();
+        let looked_at = Admin { readiness: readiness.clone(), metrics: self.metrics.clone() };
+        loops.watch("admin", looked_at.run(operators, watching.clone()));
+        loops.watch("metrics", admin::keep_metrics(self.metrics.clone(), watching.clone()));
+        let keys = keyfile::watch(config.keys_file(), self.keys.clone(), watching.clone());
+        loops.watch("keys", keys);
+        let stopping = loops.start(&self, config, public)?;
 
         readiness.set(true);
         if demo {
-            demo::explain(events.as_ref(), &addresses.0, &clock).await?;
+            demo::explain(self.stores.books.events.as_ref(), &address).await?;
         }
-        announce(&format!("tidegate ready: {} admin {}", addresses.0, addresses.1))?;
-        let ended = signals::wait(fatal, loops.first_end()).await;
+        announce(&format!("tidegate ready: {address} admin {admin_address}"))?;
+        let ended = signals.wait(self.stores.fatal(), loops.first_end()).await;
         readiness.set(false);
         loops.drain(stopping, watching).await;
-        stores.close().await;
+        self.stores.close().await;
         ended.map_err(Failure::Failed)
     }
 }

@@ -2,7 +2,7 @@
 use crate::config::{Configuration, GatewayUrl, QueueUrl, RecordUrl, SeatsUrl};
 use crate::folder;
 use allocator::SeatStore;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ledger::sqlite::{self, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
 use ledger::{BookingLog, Books, Clock, SeatJournal, Views};
 use payment_worker::gateway::{HttpGateway, PaymentGateway, SimulatedGateway, Simulation};
@@ -20,6 +20,7 @@ pub(crate) struct Stores {
     pub(crate) queue: Arc<dyn QueueStore>,
     pub(crate) seats: Arc<dyn SeatStore>,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
+    journal: SqliteJournal,
     files: Files,
 }
 
@@ -30,22 +31,34 @@ struct Files {
 }
 
 impl Stores {
+    /// Opens what is there; a mistyped folder is an error, not a new and empty sale.
+    pub(crate) async fn open_existing(config: &Configuration) -> anyhow::Result<Self> {
+        let path = config.stores.books.path(&config.data);
+        ensure!(path.exists(), "there is no sale at {}", path.display());
+        Self::open(config).await
+    }
+
     /// Opens what the configuration names, making and migrating what is missing.
     pub(crate) async fn open(config: &Configuration) -> anyhow::Result<Self> {
         folder::make(&config.data)?;
         let mut files = Files { data: config.data.clone(), open: HashMap::new() };
         let urls = &config.stores;
         let books = sqlite::open_books(&files.record(&urls.books).await?);
-        let log = Arc::new(SqliteLog::new(files.record(&urls.bookings).await?));
+        let log = Arc::new(SqliteLog::new(files.record(&urls.bookings).await?, Clock::System));
         let views = Arc::new(SqliteViews::new(files.record(&urls.views).await?));
         let QueueUrl::Local = urls.queue;
         let queue = Arc::new(waiting_room::LocalQueueStore::new());
         let SeatsUrl::Local = urls.seats;
-        let journal: Arc<dyn SeatJournal> =
-            Arc::new(SqliteJournal::new(files.tidegate_db().await?));
-        let seats = Arc::new(allocator::LocalSeatStore::new(journal));
+        let journal = SqliteJournal::new(files.tidegate_db().await?);
+        let kept: Arc<dyn SeatJournal> = Arc::new(journal.clone());
+        let seats = Arc::new(allocator::LocalSeatStore::new(kept));
         let gateway = gateway(config, &mut files).await?;
-        Ok(Self { books, log, views, queue, seats, gateway, files })
+        Ok(Self { books, log, views, queue, seats, gateway, journal, files })
+    }
+
+    /// What only the one `serve` on the data folder may tidy.
+    pub(crate) fn tidy(&self) {
+        self.journal.compact();
     }
 
     /// Each becomes `Some` when its store has failed for good.

@@ -1,5 +1,6 @@
 //! The house rules that a script can hold: what depends on what, what a file looks like, and what
 //! may be linked in.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,9 @@ fn root() -> PathBuf {
 
 fn metadata() -> Value {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM]).current_dir(root());
+    command
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM])
+        .current_dir(root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -72,7 +75,9 @@ fn sources() -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() && path.file_name().is_some_and(|n| n != "target" && n != "node_modules") {
+            if path.is_dir()
+                && path.file_name().is_some_and(|n| n != "target" && n != "node_modules")
+            {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
@@ -150,7 +155,8 @@ fn metrics_follow_the_grammar_and_are_described() {
             text.split('"').filter(|part| part.starts_with("tidegate_")).collect();
         assert!(!names.is_empty(), "{krate} has no metrics");
         for name in names {
-            let sound = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            let sound =
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             assert!(sound && name.starts_with(&prefix), "{krate}: {name}");
         }
         assert!(text.contains("pub fn describe()"), "{krate} describes no metrics");

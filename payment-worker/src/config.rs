@@ -9,7 +9,8 @@ pub struct Config {
     pub inflight_max: usize,
     /// The most commands one batch takes: one transaction opens them.
     pub batch_max: usize,
-    /// Batches read whose offsets are not committed yet.
+    /// How many full batches' messages (so many times `batch_max`) may be read whose offsets are
+    /// not committed yet, in however many batches they came.
     pub window_batches_max: usize,
     /// The most answers one transaction settles.
     pub settle_batch_max: usize,

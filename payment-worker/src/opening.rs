@@ -22,40 +22,47 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// The next batch, no larger than what may be in flight. Cancel-safe.
+    /// The next batch, no larger than what may be in flight and than `room`. Cancel-safe.
     pub(crate) async fn poll(
         &self,
         subscription: &mut dyn Subscription,
         not_before: Instant,
+        room: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         tokio::time::sleep_until(not_before).await;
         // Only the intake takes places, so what is free now is free still when the batch is here.
         drop(self.places.acquire().await);
         let free = self.places.available_permits();
-        subscription.next(free.clamp(1, self.batch_max)).await
+        subscription.next(free.min(room).clamp(1, self.batch_max)).await
     }
 
     /// Rule 13: one transaction for the places, then one for the cancels. While the books are down
-    /// this waits, and nothing is charged.
+    /// this waits, and nothing is charged. Only an attempt that this call commits is charged here:
+    /// an earlier one has its next try on record, and the reconciler keeps its pace (rule 14).
     pub(crate) async fn open(&self, batch: u64, segment: Segment) {
         let Segment { places, cancels } = segment;
         let Self { purchases, clock, .. } = self;
         let mut outcomes = Vec::new();
+        let mut pieces = Vec::new();
         if !places.is_empty() {
             let begun = self.backoff.insist(|| purchases.begin(&places, clock.now())).await;
             for begun in begun {
                 match begun {
-                    Begun::Charge(purchase) | Begun::Resolve(purchase) => {
+                    Begun::Charge(purchase) => {
                         let place = self.places.clone().acquire_owned().await;
                         let place = place.expect("nobody closes the places in flight");
                         // Nobody listens only when the worker is being dropped.
                         let _ = self.charges.send(Charge { batch, purchase, place }).await;
                     }
-                    Begun::Ended(outcome) => outcomes.push(*outcome),
+                    // The command has had its effect, and there is nothing to tell yet.
+                    Begun::Resolve(_) => pieces.push(batch),
+                    Begun::Ended(outcome) => {
+                        outcomes.push(*outcome);
+                        pieces.push(batch);
+                    }
                 }
             }
         }
-        let mut pieces = vec![batch; outcomes.len()];
         if !cancels.is_empty() {
             outcomes.extend(self.backoff.insist(|| purchases.cancel(&cancels, clock.now())).await);
             pieces.extend(cancels.iter().map(|_| batch));

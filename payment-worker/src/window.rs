@@ -1,10 +1,13 @@
 //! The batches that were read and are not committed yet, in order. Pure.
 use std::collections::VecDeque;
 
-/// Offsets are committed in order, so a batch waits for all before it.
+/// Offsets are committed in order, so a batch waits for all before it. What bounds the window are
+/// its messages: batches are often small, and many of them may wait behind one slow charge.
 #[derive(Debug)]
 pub(crate) struct Window {
-    batches_max: usize,
+    messages_max: usize,
+    /// Messages of all open batches.
+    messages: usize,
     /// The number of the oldest open batch.
     first: u64,
     open: VecDeque<Batch>,
@@ -27,12 +30,13 @@ pub(crate) struct Finished {
 }
 
 impl Window {
-    pub(crate) fn new(batches_max: usize) -> Self {
-        Self { batches_max, first: 0, open: VecDeque::new() }
+    pub(crate) fn new(messages_max: usize) -> Self {
+        Self { messages_max, messages: 0, first: 0, open: VecDeque::new() }
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.open.len() < self.batches_max
+    /// So many messages more may be read.
+    pub(crate) fn room(&self) -> usize {
+        self.messages_max.saturating_sub(self.messages)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,6 +51,7 @@ impl Window {
     pub(crate) fn start(&mut self, messages: usize, pieces: usize) -> u64 {
         let number = self.first + self.open.len() as u64;
         self.open.push_back(Batch { messages, left: pieces });
+        self.messages += messages;
         number
     }
 
@@ -69,6 +74,7 @@ impl Window {
     /// The finished batches were committed.
     pub(crate) fn forget(&mut self, finished: Finished) {
         self.open.drain(..finished.batches);
+        self.messages -= finished.messages;
         self.first += finished.batches as u64;
     }
 }
@@ -79,23 +85,40 @@ mod tests {
 
     #[test]
     fn batches_are_committed_in_order() {
-        let mut window = Window::new(3);
+        let mut window = Window::new(6);
         let first = window.start(3, 2);
         let second = window.start(1, 1);
-        assert!(window.has_room());
+        assert_eq!(window.room(), 2);
         let third = window.start(2, 2);
-        assert!(!window.has_room());
+        assert_eq!(window.room(), 0);
         window.finish(second);
         assert_eq!(window.finished(), None, "the first batch is still open");
         window.finish(first);
         window.finish(first);
         let finished = window.finished().unwrap();
         assert_eq!(finished, Finished { batches: 2, messages: 4, all: false });
+        assert_eq!(window.room(), 0, "finished is not committed");
         window.forget(finished);
-        assert_eq!((window.len(), window.finished()), (1, None));
+        assert_eq!((window.len(), window.room(), window.finished()), (1, 4, None));
         window.finish(third);
         window.finish(third);
         assert_eq!(window.finished(), Some(Finished { batches: 1, messages: 2, all: true }));
+    }
+
+    #[test]
+    fn many_small_batches_fit_where_a_few_large_ones_do() {
+        let mut window = Window::new(8);
+        let slow = window.start(1, 1);
+        for left in (0..7).rev() {
+            let number = window.start(1, 1);
+            window.finish(number);
+            assert_eq!((window.room(), window.finished()), (left, None));
+        }
+        window.finish(slow);
+        let finished = window.finished().unwrap();
+        assert_eq!(finished, Finished { batches: 8, messages: 8, all: true });
+        window.forget(finished);
+        assert_eq!(window.room(), 8);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 ///
 /// Three parts hand work on: the intake reads a batch, has it opened in one transaction and goes on
 /// reading; the desk charges and settles; the publisher appends the outcomes and reports back, so
-/// that the intake commits the batches in order. A slow charge holds back only the commit.
+/// that the intake commits the batches in order. A slow charge holds back only the commit, until
+/// the window is full of messages behind it.
 pub struct PaymentWorker {
     config: Config,
     purchases: Arc<dyn Purchases>,
@@ -66,8 +67,8 @@ impl PaymentWorker {
 
     fn parts(self) -> (Intake, Desk, Publisher) {
         let Self { config, purchases, log, gateway, clock } = self;
-        // No more pieces of work exist at once, so a send on these channels never waits: parts
-        // that wait for each other cannot lock up.
+        // A message is one piece of work at most, and the window takes no more messages: a send on
+        // these channels never waits, so parts that wait for each other cannot lock up.
         let pieces_max = config.window_batches_max.saturating_mul(config.batch_max);
         let (charges, charges_to_make) = mpsc::channel(config.inflight_max);
         let (recorded, recorded_to_publish) = mpsc::channel(pieces_max);
@@ -98,7 +99,7 @@ impl PaymentWorker {
             charges,
             recorded,
         };
-        let window = Window::new(config.window_batches_max);
+        let window = Window::new(pieces_max);
         (Intake { log, opener, window, done, poll_at: Instant::now() }, desk, publisher)
     }
 }
@@ -129,7 +130,7 @@ impl Intake {
             if stopping && self.window.is_empty() {
                 return;
             }
-            let room = self.window.has_room();
+            let room = self.window.room();
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(commit_at), if self.window.finished().is_some() => {
@@ -140,7 +141,9 @@ impl Intake {
                     pieces.into_iter().for_each(|number| self.window.finish(number));
                 }
                 () = shutdown.cancelled(), if !stopping => {}
-                polled = self.opener.poll(&mut *subscription, self.poll_at), if room && !stopping => {
+                polled = self.opener.poll(&mut *subscription, self.poll_at, room),
+                    if room > 0 && !stopping =>
+                {
                     self.poll_at = self.next_try(&polled, &mut poll_failures);
                     if let Ok(batch) = polled {
                         self.take(batch).await;
@@ -189,6 +192,10 @@ impl Intake {
 
     async fn take(&mut self, batch: Vec<Delivery>) {
         let messages = batch.len();
+        if messages == 0 && !self.window.is_empty() {
+            // Without messages nothing would bound their number; a later commit covers it.
+            return;
+        }
         let oldest = batch.iter().map(|delivery| delivery.appended_at).min();
         let commands = batch.into_iter().filter_map(command).collect();
         let segments = segments(commands);

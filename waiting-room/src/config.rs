@@ -1,5 +1,5 @@
 //! The waiting room's bounds.
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Every bound of the waiting room. Defaults live in `tidegate.default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +21,24 @@ pub struct Config {
     pub issuer: String,
     /// Clock difference that passes tolerate, in seconds, at most 5.
     pub leeway_seconds: u32,
-    /// Poll intervals by distance from the head: `[ahead at most, milliseconds]`, nearest first;
-    /// `null` is everyone farther away.
+    /// Poll intervals by distance from the head, nearest first: `[ahead at most, milliseconds]`,
+    /// and last `[milliseconds]` for everyone farther away.
+    #[serde(deserialize_with = "poll_rows")]
     pub poll: Vec<(Option<u64>, u64)>,
     /// What everyone waiting is told; empty for nothing.
     pub message: String,
+}
+
+/// TOML has no null, so the last row leaves the distance out.
+fn poll_rows<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(Option<u64>, u64)>, D::Error> {
+    let rows: Vec<Vec<u64>> = Vec::deserialize(from)?;
+    let last = rows.len().saturating_sub(1);
+    let row = |(at, row): (usize, &Vec<u64>)| match row[..] {
+        [most, millis] if at < last => Ok((Some(most), millis)),
+        [millis] if at == last => Ok((None, millis)),
+        _ => Err(serde::de::Error::custom(
+            "poll: each row is [ahead at most, milliseconds], the last one [milliseconds]",
+        )),
+    };
+    rows.iter().enumerate().map(row).collect()
 }

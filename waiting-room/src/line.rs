@@ -10,13 +10,11 @@ mod calls;
 mod numbers;
 mod slots;
 
-use crate::store::{
-    Ask, Grant, Loaded, NotYet, Place, Reserve, Reserved, Settlement, Snapshot, Taken,
-};
-use bucket::{Bucket, TOKEN, burst};
+use crate::store::{Loaded, Place, Settlement, Snapshot};
+use bucket::Bucket;
 use calls::{Called, Calls, Windows};
 use ledger::books::QueueStep;
-use ledger::{AccountId, AdmissionSource, QueueSettings, QueueState, Timestamp};
+use ledger::{QueueSettings, QueueState, Timestamp};
 use numbers::Numbers;
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet};

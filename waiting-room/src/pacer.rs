@@ -19,7 +19,7 @@ pub struct Pacer {
     room: WaitingRoom,
     /// The queues as `Books` knew them.
     queues: Vec<Queue>,
-    /// Pre-queues that wait for somebody to open them, by the revision that says so.
+    /// Pre-queues that do not open by themselves at this revision.
     held: HashMap<ledger::QueueId, u64>,
 }
 

@@ -1,12 +1,16 @@
 //! The slot ender: a confirmed booking ends the slot it was made under, and only that one.
 use crate::{Error, WaitingRoom};
+use futures_util::StreamExt;
 use ledger::{BookingLog, BookingStatus, Delivery, Group, Message, SlotRef, Subscription};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The most outcomes taken at once.
 const BATCH_MAX: usize = 256;
+/// Slots that are being ended at once: the books write those that come together together.
+const ENDING_MAX: usize = 64;
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,11 +52,21 @@ impl SlotEnder {
                 () = shutdown.cancelled() => return Ok(()),
                 batch = outcomes.next(BATCH_MAX) => batch?,
             };
-            for slot in batch.iter().filter_map(confirmed_slot) {
-                self.room.end(slot).await?;
-            }
+            self.end(&batch).await?;
             outcomes.commit().await?;
         }
+    }
+
+    /// Returns once every slot was tried; an error when one of them is not ended.
+    async fn end(&self, batch: &[Delivery]) -> Result<(), Error> {
+        let slots: HashSet<SlotRef> = batch.iter().filter_map(confirmed_slot).cloned().collect();
+        let ending = slots.into_iter().map(|slot| {
+            let room = self.room.clone();
+            async move { room.end(&slot).await }
+        });
+        let ended: Vec<_> =
+            futures_util::stream::iter(ending).buffer_unordered(ENDING_MAX).collect().await;
+        ended.into_iter().collect()
     }
 }
 

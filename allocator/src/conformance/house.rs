@@ -132,9 +132,25 @@ impl House {
     }
 
     pub async fn pay(&self, who: &AccountId, target: BookTarget, key: Option<(&str, u8)>) -> Paid {
+        self.pay_joining(who, target, key, None).await
+    }
+
+    async fn pay_joining(
+        &self,
+        who: &AccountId,
+        target: BookTarget,
+        key: Option<(&str, u8)>,
+        joins: Option<BookingId>,
+    ) -> Paid {
         let payment_token = PaymentToken::parse("tok_good").expect("a valid token");
-        let ask = Pay { account: who.clone(), target, payment_token, key: key.map(keyed) };
+        let ask = Pay { account: who.clone(), target, payment_token, key: key.map(keyed), joins };
         here(self.store.pay(&self.at(), &ask).await.expect("the store answers"))
+    }
+
+    /// A second payment of a hold whose booking the books have not decided.
+    pub async fn join(&self, hold: &HoldRecord, key: (&str, u8), booking: &BookingId) -> Paid {
+        let target = BookTarget::Hold(hold.id.clone());
+        self.pay_joining(&hold.account, target, Some(key), Some(booking.clone())).await
     }
 
     pub async fn pay_hold(&self, hold: &HoldRecord, key: Option<(&str, u8)>) -> Paid {

@@ -31,7 +31,7 @@ async fn every_question_is_lost(house: &House) {
     let ask = Lock { account: account.clone(), slot: None, wish, key: None, minted: hold.clone() };
     let payment_token = PaymentToken::parse("tok_good").expect("a valid token");
     let target = BookTarget::Hold(hold.clone());
-    let pay = Pay { account: account.clone(), target, payment_token, key: None };
+    let pay = Pay { account: account.clone(), target, payment_token, key: None, joins: None };
     let command = command_of(house, &hold_of(house, &[0]));
     let outcome = BookingOutcome { booking: Booking::placed(&command), slot: None };
     let ok = "the store answers";

@@ -9,6 +9,8 @@ pub(super) async fn all(store: Arc<dyn SeatStore>) {
     sale_and_cancel(store.clone()).await;
     declines(store.clone()).await;
     keys(store.clone()).await;
+    joins(store.clone()).await;
+    one_key_one_booking(store.clone()).await;
     never_freed_while_paying(store.clone()).await;
     taken_back(store.clone()).await;
     targets(store.clone()).await;
@@ -69,6 +71,9 @@ async fn keys(store: Arc<dyn SeatStore>) {
     let live = |keyed| Paid::Live { command: first.clone(), keyed };
     assert_eq!(house.pay_hold(&hold, Some(("one", 1))).await, live(true));
     assert_eq!(house.pay_hold(&hold, Some(("two", 1))).await, live(false));
+    assert_eq!(house.join(&hold, ("two", 1), &first.booking_id).await, live(false));
+    // Not bound: nobody said that the booking is undecided.
+    assert_eq!(house.pay_hold(&hold, Some(("three", 1))).await, live(false));
     assert_eq!(house.pay_hold(&hold, Some(("one", 2))).await, Paid::Mismatch);
     house.apply(&first, BookingStatus::Declined).await;
     let before = Paid::Before(first.booking_id.clone());
@@ -83,6 +88,60 @@ async fn keys(store: Arc<dyn SeatStore>) {
     house.confirm(&second).await;
     assert_eq!(house.pay_hold(&hold, Some(("one", 1))).await, before);
     assert_eq!(house.pay_hold(&hold, Some(("three", 2))).await, Paid::Mismatch);
+}
+
+/// Whoever joins a booking that is over by now begins nothing, and its key stays unused.
+async fn joins(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let hold = held(house.lock(&house.account(), &[0]).await);
+    let first = house.begun(&hold).await;
+    house.apply(&first, BookingStatus::Declined).await;
+    let declined = house.hold(&hold).await;
+    let before = Paid::Before(first.booking_id.clone());
+    assert_eq!(house.join(&hold, ("late", 1), &first.booking_id).await, before);
+    assert_eq!(house.hold(&hold).await, declined, "nothing was begun");
+    let Paid::Begun(second) = house.pay_hold(&hold, Some(("next", 1))).await else {
+        panic!("the hold can be paid again");
+    };
+    let live = Paid::Live { command: second, keyed: false };
+    assert_eq!(house.join(&hold, ("late", 1), &first.booking_id).await, live);
+    assert_eq!(house.pay_hold(&hold, Some(("late", 2))).await, live, "bound to nothing");
+}
+
+/// A key stands for one booking of its account, whichever hold or place it comes with.
+async fn one_key_one_booking(store: Arc<dyn SeatStore>) {
+    let house = House::open(store).await;
+    let (ann, bob) = (house.account(), house.account());
+    let hold = held(house.lock(&ann, &[0]).await);
+    let by_place = |body| house.pay(&ann, BookTarget::Place(0), Some(("key", body)));
+    let Paid::Begun(first) = by_place(1).await else { panic!("a new key begins a payment") };
+    let other = held(house.lock(&ann, &[1]).await);
+    assert_eq!(house.pay_hold(&other, Some(("key", 2))).await, Paid::Mismatch);
+    let live = Paid::Live { command: first.clone(), keyed: true };
+    assert_eq!(house.pay_hold(&other, Some(("key", 1))).await, live);
+    assert_eq!(house.hold(&other).await, other, "nothing is begun");
+    house.apply(&first, BookingStatus::Expired).await;
+    let before = Paid::Before(first.booking_id.clone());
+    assert_eq!(by_place(1).await, before, "nobody has the place");
+    let again = held(house.lock(&ann, &[0]).await);
+    assert_ne!(again.id, hold.id);
+    assert_eq!(by_place(1).await, before, "the place is in another hold");
+    assert_eq!(by_place(2).await, Paid::Mismatch);
+    house.release(&again, &ann).await;
+    let bobs = held(house.lock(&bob, &[0]).await);
+    assert_eq!(by_place(1).await, before, "the place is somebody else's");
+    let Paid::Begun(_) = house.pay_hold(&bobs, Some(("key", 3))).await else {
+        panic!("another account's keys are its own");
+    };
+    // A payment that is taken back takes its key along.
+    let Paid::Begun(taken) = house.pay_hold(&other, Some(("two", 1))).await else {
+        panic!("a new key begins a payment");
+    };
+    assert!(house.unpay(&taken.booking_id).await);
+    let next = held(house.lock(&ann, &[2]).await);
+    let Paid::Begun(_) = house.pay_hold(&next, Some(("two", 2))).await else {
+        panic!("the key was given back");
+    };
 }
 
 /// Only an outcome moves `Paying`; past its deadline the command is leased once a deadline length.

@@ -47,7 +47,9 @@ struct BookingShown {
 
 #[derive(Serialize)]
 struct TicketLink {
+    /// As the ticket names itself, and as whatever points at a ticket does.
     id: TicketId,
+    ticket_id: TicketId,
     item: PlaceId,
     seat: Option<PlaceId>,
     url: String,
@@ -88,9 +90,16 @@ pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
     };
     let key = idempotency::keyed(exchange.headers(), &received)?;
     let (account, payment_token) = (login.account, form.payment_token);
+    let keyed = key.is_some();
     let request = BookRequest { event, account, target, payment_token, key };
     match exchange.app().seats.book(request).await? {
-        BookAnswer::Accepted(booking) => Ok(accepted(&booking, "Booking accepted!")),
+        BookAnswer::Accepted(mut booking) => {
+            if keyed {
+                // The same key gets the same answer, whatever has come of it since.
+                booking.status = BookingStatus::Processing;
+            }
+            Ok(accepted(&booking, "Booking accepted!"))
+        }
         BookAnswer::NotHolder => Err(not_holder()),
         BookAnswer::Expired | BookAnswer::NotFound => {
             Err(Problem::new(Code::HoldExpired, "you hold no such seats (any more)"))
@@ -188,7 +197,7 @@ async fn hold_left(exchange: &Exchange, booking: &Booking) -> Result<Option<Hold
     if booking.status != BookingStatus::Declined {
         return Ok(None);
     }
-    let hold = exchange.app().seats.hold(&booking.hold_id).await?;
+    let hold = exchange.app().seats.hold_after(booking).await?;
     let left = hold.map(|hold| {
         let expires_in = hold.until.seconds_left(exchange.now());
         HoldLeft { hold_id: hold.id, expires_in }
@@ -236,6 +245,7 @@ impl BookingShown {
             |item: &PlaceId| booking.items.iter().find(|bought| bought.item == *item)?.seat.clone();
         let tickets = booking.tickets.iter().map(|ticket| TicketLink {
             id: ticket.ticket_id.clone(),
+            ticket_id: ticket.ticket_id.clone(),
             item: ticket.item.clone(),
             seat: seat_of(&ticket.item),
             url: format!("/api/tickets/{}", ticket.ticket_id),

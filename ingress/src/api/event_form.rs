@@ -1,15 +1,17 @@
 //! The forms by which admins make events and steer queues.
-use crate::fields::{Fields, Wrong, list, object, parsed, text, whole};
-use crate::json::Json;
+use crate::fields::{self, Fields, Wrong, list, object, parsed, text, whole};
+use crate::json::{self, Json};
 use crate::problem::Problem;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ledger::{
-    Currency, DEFAULT_PRICE, Event, EventId, Layout, Money, PLACES_MAX, QueueId, QueuePatch,
-    QueueSettings, QueueState, Row, SaleTerms, Seating, Section, SectionId, Timestamp,
+    Currency, DEFAULT_PRICE, Event, EventId, IdSource, Layout, Money, PLACES_MAX, QueueId,
+    QueuePatch, QueueSettings, QueueState, Row, SaleTerms, Seating, Section, SectionId, Timestamp,
 };
 use std::sync::Arc;
 
+/// An event's sections, rows and seats nest this deep, and no deeper.
+const JSON_DEPTH_MAX: u8 = 16;
 const NAME_MAX: usize = 200;
 const SECTIONS_MAX: usize = 1_000;
 const ROWS_MAX: usize = 2_000;
@@ -30,6 +32,18 @@ pub(crate) struct EventForm {
     seats: Seats,
     queue_id: Option<QueueId>,
     queue: QueuePatch,
+}
+
+/// Reads an event from the JSON that `POST /api/events` takes, for whoever makes one without HTTP.
+/// With it come the settings of its queue, unless it joins one that exists. The error is one line.
+pub fn parse_event(
+    body: &[u8],
+    ids: &IdSource,
+    now: Timestamp,
+) -> Result<(Event, Option<QueueSettings>), String> {
+    let json = json::read(body, JSON_DEPTH_MAX).map_err(|error| error.to_string())?;
+    let form = fields::read(json, read).map_err(Problem::validation);
+    form.and_then(|form| form.event(ids.event(now), now)).map_err(|problem| problem.line())
 }
 
 enum Seats {
@@ -304,7 +318,8 @@ mod tests {
             (r#", "sections": [{"id": "a b", "name": "A", "capacity": 1}]"#, "sections[0].id"),
             (r#", "sections": [{"id": "a", "name": "A"}]"#, "sections[0].rows"),
             (
-                r#", "sections": [{"id": "a", "name": "A", "rows": [{"name": "A", "seats": [1]}]}]"#,
+                r#", "sections": [{"id": "a", "name": "A",
+                     "rows": [{"name": "A", "seats": [1]}]}]"#,
                 "sections[0].rows[0].seats[0]",
             ),
             (

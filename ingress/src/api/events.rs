@@ -104,7 +104,7 @@ pub(crate) async fn get(exchange: Exchange) -> Outcome {
 }
 
 pub(crate) async fn create(mut exchange: Exchange) -> Outcome {
-    let login = exchange.login_as(Role::Admin)?;
+    let login = exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
     let form = received.read(event_form::read)?;
@@ -112,16 +112,26 @@ pub(crate) async fn create(mut exchange: Exchange) -> Outcome {
     idempotency::once(&exchange, login.account.as_str(), &received, work).await
 }
 
+/// Answers from what was written: a stage that cannot answer now must not hide the new event.
 async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
     let app = exchange.app();
     let now = exchange.now();
-    let (event, queue) = form.event(app.ids.event(now), now)?;
-    match app.books.events.create(&event, queue).await? {
+    let (event, settings) = form.event(app.ids.event(now), now)?;
+    let no_queue = || Problem::field("queue_id", "is not a queue");
+    let queue_state = match &settings {
+        Some(settings) => settings.state,
+        None => {
+            let queue = app.books.events.queue(&event.queue_id).await?;
+            queue.ok_or_else(no_queue)?.settings.state
+        }
+    };
+    match app.books.events.create(&event, settings).await? {
         EventCreated::Created => {}
-        EventCreated::NoSuchQueue => return Err(Problem::field("queue_id", "is not a queue")),
+        EventCreated::NoSuchQueue => return Err(no_queue()),
     }
     let address = format!("/api/events/{}", event.id);
-    let body = shown(exchange, &app.shelf.keep(event)).await?;
+    let available = event.layout.total().into();
+    let body = EventShown::new(&event, available, false, queue_state);
     let mut answer = response::json(StatusCode::CREATED, &body);
     if let Ok(address) = HeaderValue::try_from(address) {
         answer.headers_mut().insert(LOCATION, address);
@@ -130,7 +140,7 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
 }
 
 pub(crate) async fn patch_queue(mut exchange: Exchange) -> Outcome {
-    exchange.login_as(Role::Admin)?;
+    exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
     let patch = exchange.receive().await?.read(event_form::queue_patch)?;
     let shelved = named(&exchange).await?;
@@ -168,38 +178,48 @@ async fn shown(exchange: &Exchange, shelved: &Shelved) -> Result<EventShown, Pro
     let app = exchange.app();
     let event = &shelved.event;
     let seats = app.seats.seats(&event.id).await?;
-    let (available_seats, sold_out) =
-        seats.map_or((0, false), |seats| (seats.available, seats.sold_out));
+    let (available, sold_out) = seats.map_or((0, false), |seats| (seats.available, seats.sold_out));
     let board = app.room.board(&event.queue_id).await?;
     let queue_state = board.map_or(QueueState::Closed, |board| board.state);
-    let status = match queue_state {
-        QueueState::Closed => EventStatus::Closed,
-        QueueState::PreQueue | QueueState::Open | QueueState::Paused if sold_out => {
-            EventStatus::SoldOut
+    Ok(EventShown::new(event, available, sold_out, queue_state))
+}
+
+impl EventShown {
+    fn new(event: &Event, available_seats: u64, sold_out: bool, queue_state: QueueState) -> Self {
+        let prices = event.layout.price_range();
+        Self {
+            id: event.id.clone(),
+            name: event.name.clone(),
+            date: event.date.clone(),
+            timezone: event.timezone.clone(),
+            venue: event.venue.clone(),
+            status: EventStatus::of(queue_state, sold_out),
+            currency: event.currency(),
+            total_seats: event.layout.total(),
+            available_seats,
+            on_sale_at: event.on_sale_at.rfc3339(),
+            queue_id: event.queue_id.clone(),
+            queue_state,
+            price_from: prices.map(|(low, _)| low),
+            price_to: prices.map(|(_, high)| high),
+            layout_version: event.layout_version,
+            hold_ttl_seconds: event.terms.hold_ttl_seconds,
+            seats_per_account_max: event.terms.seats_per_account_max,
         }
-        QueueState::PreQueue => EventStatus::Upcoming,
-        QueueState::Open | QueueState::Paused => EventStatus::OnSale,
-    };
-    let prices = event.layout.price_range();
-    Ok(EventShown {
-        id: event.id.clone(),
-        name: event.name.clone(),
-        date: event.date.clone(),
-        timezone: event.timezone.clone(),
-        venue: event.venue.clone(),
-        status,
-        currency: event.currency(),
-        total_seats: event.layout.total(),
-        available_seats,
-        on_sale_at: event.on_sale_at.rfc3339(),
-        queue_id: event.queue_id.clone(),
-        queue_state,
-        price_from: prices.map(|(low, _)| low),
-        price_to: prices.map(|(_, high)| high),
-        layout_version: event.layout_version,
-        hold_ttl_seconds: event.terms.hold_ttl_seconds,
-        seats_per_account_max: event.terms.seats_per_account_max,
-    })
+    }
+}
+
+impl EventStatus {
+    fn of(queue: QueueState, sold_out: bool) -> Self {
+        match queue {
+            QueueState::Closed => Self::Closed,
+            QueueState::PreQueue | QueueState::Open | QueueState::Paused if sold_out => {
+                Self::SoldOut
+            }
+            QueueState::PreQueue => Self::Upcoming,
+            QueueState::Open | QueueState::Paused => Self::OnSale,
+        }
+    }
 }
 
 fn layout_json(event: &Event) -> Bytes {

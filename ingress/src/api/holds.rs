@@ -74,9 +74,13 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
         Err(error) => Err(error.into()),
     };
     // Whoever was admitted keeps the pass, also when the seats were gone.
-    let mut answer = locked.unwrap_or_else(Problem::into_response);
-    answer.headers_mut().extend(carried);
-    Ok(answer)
+    match locked {
+        Ok(mut answer) => {
+            answer.headers_mut().extend(carried);
+            Ok(answer)
+        }
+        Err(problem) => Err(problem.carrying(carried)),
+    }
 }
 
 pub(crate) async fn mine(exchange: Exchange) -> Outcome {
@@ -125,6 +129,11 @@ async fn admission(
     match room.walk_in(queue, &login.account).await? {
         WalkIn::Admitted(issued) => Ok((issued.pass.slot.clone(), Some(issued))),
         WalkIn::QueueRequired => {
+            // Nobody is sent to wait for what is gone.
+            let left = exchange.app().seats.availability(&event.id).await?;
+            if left.is_some_and(|left| left.is_sold_out()) {
+                return Err(Problem::new(Code::SoldOut, "the event is sold out"));
+            }
             let join = format!("/api/queue/{queue}/join");
             let detail = "people are waiting: join the queue first";
             Err(Problem::new(Code::QueueRequired, detail).with("join", join))

@@ -6,16 +6,12 @@ use crate::exchange::{Exchange, Outcome, Received, parse_id};
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
-use bytes::Bytes;
 use http::header::SET_COOKIE;
-use http::{HeaderValue, Response, StatusCode, request};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
-use std::sync::Arc;
-use waiting_room::{
-    Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing,
-};
+use waiting_room::{ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing};
 
 /// A place in line with the token that proves it.
 #[derive(Serialize)]
@@ -39,27 +35,21 @@ struct PassShown<'a> {
     expires_in: i64,
 }
 
-/// A board as a body: its bytes are shared by everyone who watches.
-struct BoardBytes(Arc<Board>);
-
-impl AsRef<[u8]> for BoardBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.body
-    }
-}
-
 /// The path that a whole crowd polls: no task, no copy of the board, nothing personal.
-pub(crate) async fn watch(app: &App, head: &request::Parts, param: Range<usize>) -> Outcome {
-    if head.uri.query().is_some() {
-        return Err(Problem::field("", "this address takes no parameters"));
-    }
-    let raw = head.uri.path().get(param).unwrap_or_default();
-    let queue = parse_id(raw, QueueId::parse)?;
+pub(crate) async fn watch<B>(app: &App, request: &Request<B>, param: Range<usize>) -> Outcome {
+    let queue = watched(request.uri(), param)?;
     let Some(board) = app.room.board(&queue).await? else {
         return Err(Problem::not_found("there is no such queue"));
     };
-    let body = || Bytes::from_owner(BoardBytes(board.clone()));
-    Ok(response::tagged(&head.headers, &board.etag, PUBLIC_SECOND, body))
+    let body = || board.body.clone();
+    Ok(response::tagged(request.headers(), &board.etag, PUBLIC_SECOND, body))
+}
+
+fn watched(uri: &Uri, param: Range<usize>) -> Result<QueueId, Problem> {
+    if uri.query().is_some() {
+        return Err(Problem::field("", "this address takes no parameters"));
+    }
+    parse_id(uri.path().get(param).unwrap_or_default(), QueueId::parse)
 }
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
@@ -129,23 +119,30 @@ async fn enter(exchange: &Exchange, account: &AccountId) -> Outcome {
 
 pub(crate) async fn leave(exchange: Exchange) -> Outcome {
     exchange.no_query()?;
-    let slot = slot_to_leave(&exchange)?;
-    // A place whose number was not drawn yet holds nothing to give back.
-    if let Some(slot) = slot {
+    for slot in slots_to_leave(&exchange)? {
         exchange.app().room.leave(&slot).await?;
     }
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-fn slot_to_leave(exchange: &Exchange) -> Result<Option<SlotRef>, Problem> {
+/// Every slot and place that the request proves. A browser may still carry the pass of an earlier
+/// visit beside the token of its new place, and whoever leaves means both.
+fn slots_to_leave(exchange: &Exchange) -> Result<Vec<SlotRef>, Problem> {
     let queue = exchange.queue()?;
-    let room = &exchange.app().room;
-    let pass = exchange.shown(Kind::AdmissionPass, &queue);
-    if let Some(pass) = pass.and_then(|pass| room.read_pass(&queue, pass.text)) {
-        return Ok(Some(pass.slot));
+    let shown = exchange.shown(Kind::AdmissionPass, &queue);
+    let pass = shown.and_then(|shown| exchange.app().room.read_pass(&queue, shown.text));
+    let mut slots: Vec<SlotRef> = pass.map(|pass| pass.slot).into_iter().collect();
+    match token(exchange) {
+        // A place whose number was not drawn yet holds nothing to give back.
+        Ok(QueueToken { queue, number, .. }) => {
+            slots.extend(number.map(|number| SlotRef { queue, number }));
+        }
+        Err(problem) if slots.is_empty() => return Err(problem),
+        // The pass is proof enough.
+        Err(_) => {}
     }
-    let QueueToken { queue, number, .. } = token(exchange)?;
-    Ok(number.map(|number| SlotRef { queue, number }))
+    slots.dedup();
+    Ok(slots)
 }
 
 /// The place in line that the request proves.

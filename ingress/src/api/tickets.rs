@@ -81,7 +81,7 @@ pub(crate) async fn png(exchange: Exchange) -> Outcome {
 }
 
 pub(crate) async fn verify(mut exchange: Exchange) -> Outcome {
-    let login = exchange.login_as(Role::Gate)?;
+    let login = exchange.login_as(Role::Gate).await?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
     let ticket = |fields: &mut Fields<'_>| fields.required("ticket", text(1..=SIGNED_MAX));

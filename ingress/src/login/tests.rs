@@ -2,6 +2,7 @@
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use ledger::keys::KeySet;
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -140,5 +141,21 @@ fn one_bearer_token_counts() {
             headers.append(AUTHORIZATION, line.parse().unwrap());
         }
         assert_eq!(shown(&headers), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn logins_outlive_a_rotation_of_their_key() {
+    let records = ledger::keys::make(NOW).unwrap();
+    let keys = Keyring::new(KeySet::new(&records).unwrap());
+    let before = sign_login(&keys, &account(), Role::User, NOW, 3_600).unwrap();
+    let later = NOW.plus_seconds(600);
+    let records = ledger::keys::rotate(records, NOW.plus_seconds(60), |_| NOW).unwrap();
+    keys.replace(KeySet::new(&records).unwrap());
+    let after = sign_login(&keys, &account(), Role::User, later, 3_600).unwrap();
+    let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
+    assert_ne!(kid(&before), kid(&after), "the new key signs");
+    for token in [&before, &after] {
+        assert!(read_login(&keys, token, later).is_some());
     }
 }

@@ -100,7 +100,7 @@ fn basics() -> Value {
             "required": ["type", "title", "status", "detail", "code", "error"],
         },
         "Jwks": answer(json!({ "keys": list_of(json!({ "type": "object" })) })),
-        "OpenApi": answer(json!({ "openapi": text(), "paths": { "type": "object" } })),
+        "OpenApi": { "type": "object", "required": ["openapi", "paths"] },
     })
 }
 
@@ -190,7 +190,7 @@ fn events() -> Value {
             "required": ["id", "name", "price"],
         },
         "Seats": answer(json!({
-            "version": {}, "layout_version": count(),
+            "version": count(), "layout_version": count(),
             "sections": { "type": "object", "additionalProperties": {
                 "anyOf": [{ "type": "string", "pattern": "^[.hpsx]*$" }, count()] } },
         })),
@@ -230,7 +230,8 @@ fn queues() -> Value {
             "session_seconds": count(), "opens_at": time(),
         })),
         "Board": answer(json!({
-            "queue_id": id(), "state": state, "order": text(), "opens_at": time(), "as_of": time(), "now_serving": count(),
+            "queue_id": id(), "state": state, "order": text(), "opens_at": time(),
+            "as_of": time(), "now_serving": count(),
             "joined": count(), "rate_per_minute": count(), "seats_available": maybe("integer"),
             "price_from": maybe_to("Money"),
             "poll": list_of(list_of(maybe("integer"))), "message": maybe("string"),
@@ -296,7 +297,8 @@ fn bookings() -> Value {
             "status": statuses, "failure_code": maybe("string"), "seats": list_of(id()),
             "items": list_of(to("Item")), "total": to("Money"),
             "tickets": list_of(answer(json!({
-                "id": id(), "item": id(), "seat": maybe_to("Id"), "url": text(),
+                "id": id(), "ticket_id": id(), "item": id(), "seat": maybe_to("Id"),
+                "url": text(),
             }))),
             "refunds": list_of(answer(json!({
                 "refund_id": id(), "amount": to("Money"), "items": list_of(id()),

@@ -76,8 +76,9 @@ pub trait Requests: Send + Sync {
     /// Keeps the answer.
     async fn finish(&self, key: &RequestKey, answer: &RequestAnswer) -> Result<(), StoreError>;
 
-    /// Forgets the key: the request had no effect (429, 5xx).
-    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError>;
+    /// Forgets the key: the request that began at `begun_at` had no effect (429, 5xx). Whoever has
+    /// taken the key over since keeps it.
+    async fn abandon(&self, key: &RequestKey, begun_at: Timestamp) -> Result<(), StoreError>;
 
     /// Removes what is older than `before`; returns how many.
     async fn expire(&self, before: Timestamp) -> Result<u64, StoreError>;

@@ -126,15 +126,17 @@ async fn a_lost_lease_begins_again(requests: &dyn Requests) {
     assert_eq!(begin(requests, &key, HASH, lapsed).await, RequestBegun::New);
     let second = lapsed.plus_millis(29_999);
     assert_eq!(begin(requests, &key, HASH, second).await, RequestBegun::Running, "a new lease");
+    requests.abandon(&key, NOW).await.expect("the first one's, which is over");
+    assert_eq!(begin(requests, &key, HASH, second).await, RequestBegun::Running, "not its own");
 }
 
 async fn an_abandoned_key_is_free(requests: &dyn Requests) {
     let key = key();
     begin(requests, &key, HASH, NOW).await;
-    requests.abandon(&key).await.expect("a key forgotten");
+    requests.abandon(&key, NOW).await.expect("a key forgotten");
     assert_eq!(begin(requests, &key, OTHER_HASH, NOW).await, RequestBegun::New);
     requests.finish(&key, &answer(201)).await.expect("an answer kept");
-    requests.abandon(&key).await.expect("nothing to forget");
+    requests.abandon(&key, NOW).await.expect("nothing to forget");
     let replay = begin(requests, &key, OTHER_HASH, NOW).await;
     assert_eq!(replay, RequestBegun::Replay(answer(201)), "an answer is not abandoned");
 }

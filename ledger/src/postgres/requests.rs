@@ -45,16 +45,20 @@ impl Requests for PgRequests {
         work.await
     }
 
-    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
-        let work = self.store.write("abandoning a keyed request", key, |connection, key| {
+    async fn abandon(&self, key: &RequestKey, begun_at: Timestamp) -> Result<(), StoreError> {
+        const DOING: &str = "abandoning a keyed request";
+        let input = (key, begun_at);
+        let work = self.store.write(DOING, &input, |connection, (key, begun_at)| {
             Box::pin(async move {
                 sqlx::query(
                     "DELETE FROM requests
-                     WHERE account = $1 AND route = $2 AND key = $3 AND status IS NULL",
+                     WHERE account = $1 AND route = $2 AND key = $3 AND status IS NULL
+                         AND begun_at = $4",
                 )
                 .bind(&key.account)
                 .bind(&key.route)
                 .bind(&key.key)
+                .bind(begun_at.millis())
                 .execute(connection)
                 .await?;
                 Ok(())

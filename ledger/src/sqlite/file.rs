@@ -6,9 +6,12 @@ use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long a statement waits for another process's lock (a verb beside a live `serve`).
@@ -39,12 +42,14 @@ pub struct SqliteFile {
     readers: SqlitePool,
     fatal: watch::Receiver<Option<String>>,
     writer: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl SqliteFile {
     /// Opens or creates the file, checks it, migrates it, and starts its writer.
     pub async fn open(path: &Path, migrations: &Migrator) -> Result<Self, FileFailure> {
         let open = |source| FileFailure::Open { path: path.into(), source };
+        make_for_owner(path).map_err(|source| open(source.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -68,9 +73,10 @@ impl SqliteFile {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (fatal_to, fatal) = watch::channel(None);
         let writer = TaskTracker::new();
-        writer.spawn(writer::run(connection, queue, fatal_to));
+        let closing = CancellationToken::new();
+        writer.spawn(writer::run(connection, queue, fatal_to, closing.clone()));
         writer.close();
-        Ok(Self { path: path.to_owned(), jobs, readers, fatal, writer })
+        Ok(Self { path: path.to_owned(), jobs, readers, fatal, writer, closing })
     }
 
     pub fn path(&self) -> &Path {
@@ -126,13 +132,17 @@ impl SqliteFile {
         self.fatal.clone()
     }
 
-    /// Waits for the writes in hand and closes. Every clone must be dropped for the writer to end.
+    /// Finishes the writes in hand and closes the file; clones are refused from then on.
     pub async fn close(self) {
-        let Self { jobs, readers, writer, .. } = self;
-        drop(jobs);
-        readers.close().await;
-        writer.wait().await;
+        self.closing.cancel();
+        self.writer.wait().await;
+        self.readers.close().await;
     }
+}
+
+/// A new file is for its owner only; SQLite gives its write-ahead log the same rights.
+fn make_for_owner(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// A damaged file is refused before anything is written to it.

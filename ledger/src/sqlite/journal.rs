@@ -21,14 +21,13 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Also forgets, ahead of any write that follows, what past runs left behind.
     pub fn new(file: SqliteFile) -> Self {
-        let journal = Self { file, appended: Arc::default() };
-        journal.compact();
-        journal
+        Self { file, appended: Arc::default() }
     }
 
-    fn compact(&self) {
+    /// Forgets, ahead of any write that follows, what past runs left behind: for the one process
+    /// that serves from the file.
+    pub fn compact(&self) {
         self.appended.store(0, Ordering::Relaxed);
         // Nobody waits for it; a compaction that fails is made up for by the next one.
         drop(self.file.write("compacting the seat journal", |connection| {

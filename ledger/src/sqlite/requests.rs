@@ -46,17 +46,19 @@ impl Requests for SqliteRequests {
         finished.await
     }
 
-    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
+    async fn abandon(&self, key: &RequestKey, begun_at: Timestamp) -> Result<(), StoreError> {
         let key = key.clone();
         let abandoned = self.file.write("abandoning a keyed request", move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "DELETE FROM requests
-                     WHERE account = ? AND route = ? AND key = ? AND status IS NULL",
+                     WHERE account = ? AND route = ? AND key = ? AND status IS NULL
+                         AND begun_at = ?",
                 )
                 .bind(key.account)
                 .bind(key.route)
                 .bind(key.key)
+                .bind(begun_at.millis())
                 .execute(connection)
                 .await?;
                 Ok(())

@@ -8,6 +8,7 @@ use crate::metrics;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The most works one transaction takes; bounds how long the first of them waits.
 const GROUP_MAX: usize = 512;
@@ -39,14 +40,27 @@ impl Fate {
     }
 }
 
-/// Runs until every sender is gone. Once the file has failed for good it only refuses.
+/// Runs until it is told to close or every sender is gone. Once the file has failed for good it only refuses.
 pub(super) async fn run(
     mut connection: SqliteConnection,
     mut queue: mpsc::Receiver<Job>,
     fatal: watch::Sender<Option<String>>,
+    closing: CancellationToken,
 ) {
     let mut group = Vec::with_capacity(GROUP_MAX);
-    while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+    loop {
+        let taken = closing.run_until_cancelled(queue.recv_many(&mut group, GROUP_MAX)).await;
+        let taken = match taken {
+            Some(taken) => taken,
+            // Nothing new comes in; what waits is still written.
+            None => {
+                queue.close();
+                queue.recv_many(&mut group, GROUP_MAX).await
+            }
+        };
+        if taken == 0 {
+            break;
+        }
         let failed = fatal.borrow().clone();
         if let Some(detail) = failed {
             group.drain(..).for_each(|job| refuse(job, &detail));

@@ -111,6 +111,12 @@ fn i8_places_and_tickets_are_there() {
         history.holds.push(HoldSeen { hold, seats, asked: 0, from: 1, until: 9 });
         history
     };
+    let twice = |id: &str| {
+        let mut history = booked(1, "declined", &["a"]);
+        let again = booked(1, "declined", &["a"]).bookings.remove(0);
+        history.bookings.push(BookingSeen { booking: id.to_owned(), ..again });
+        history
+    };
     let wrong = r#"booking bkg_1: 2 tickets for ["a", "b"]"#;
     let one = r#"booking bkg_1: 1 tickets for ["a", "b"]"#;
     let moved = "person 1: (7, Some(7)) became \
@@ -119,6 +125,8 @@ fn i8_places_and_tickets_are_there() {
         ("all there", bought(&["b", "a"], 2), vec![]),
         ("another seat", bought(&["a", "c"], 2), vec![wrong]),
         ("a ticket missing", bought(&["a", "b"], 1), vec![one]),
+        ("a new attempt", twice("bkg_2"), vec![]),
+        ("an old one", twice("bkg_1"), vec!["booking bkg_1: a new attempt got the old one"]),
         ("same place", seen(joined(1, 7, 0, 1), 7, &[3, 0]), vec![]),
         ("another place", seen(joined(1, 7, 0, 1), 8, &[0]), vec![moved]),
     ] {

@@ -49,6 +49,16 @@ impl Persona {
         }
     }
 
+    /// How many declined cards come before a good one.
+    pub(crate) fn bad_cards(self) -> u32 {
+        match self {
+            Self::Decliner => u32::MAX,
+            Self::Retrier => 1,
+            Self::Buyer | Self::Picker | Self::DoubleClicker | Self::Sharer => 0,
+            Self::LatePayer | Self::LeavesLine | Self::LeavesShop => 0,
+        }
+    }
+
     fn drawn(rng: &mut StdRng) -> Self {
         let mut at = rng.random_range(0..100);
         for (persona, percent) in Self::MIX {

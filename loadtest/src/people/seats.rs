@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The longest between two looks at a map without free seats.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(8);
+
 /// Seats in hand.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -42,10 +45,12 @@ impl Person {
     /// Tries for seats, fewer and fewer, until some are held or hope is lost.
     pub(super) async fn find_seats(&mut self, pass: &Pass) -> Step<Hold> {
         let give_up = Instant::now() + self.sale.scenario.hunt;
+        let picks = matches!(self.plan.persona, Persona::Picker | Persona::LatePayer);
+        let mut free = if picks { self.map().await?.free() } else { vec![] };
         let mut quantity = self.plan.quantity;
         let mut wait = Duration::from_millis(500);
         for turn in 0_u32.. {
-            let picked = self.pick().await?;
+            let picked = if free.is_empty() { None } else { Some(free[self.below(free.len())]) };
             let body = self.wish(quantity, picked);
             let key = format!("lock-{}-{turn}", self.plan.index);
             if let Some(hold) = self.lock(pass, &key, body, picked).await? {
@@ -55,11 +60,22 @@ impl Person {
                 quantity /= 2;
                 continue;
             }
-            if Instant::now() > give_up || self.map().await?.is_final() {
-                break;
+            // Nobody asks for seats that the map does not show.
+            loop {
+                self.pause(wait).await;
+                wait = (wait * 2).min(LOOK_AGAIN_MAX);
+                let map = self.map().await?;
+                if map.is_final() || Instant::now() > give_up {
+                    return Err(Exit::Ended(End::Refused));
+                }
+                free = map.free();
+                if !free.is_empty() {
+                    break;
+                }
             }
-            self.pause(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(4));
+            if !picks {
+                free.clear();
+            }
         }
         Err(Exit::Ended(End::Refused))
     }
@@ -70,14 +86,6 @@ impl Person {
             Some(number) => json!({"event_id": event, "seat_number": number}),
             None => json!({"event_id": event, "best_available": {"quantity": quantity}}),
         }
-    }
-
-    async fn pick(&mut self) -> Step<Option<usize>> {
-        if !matches!(self.plan.persona, Persona::Picker | Persona::LatePayer) {
-            return Ok(None);
-        }
-        let free = self.map().await?.free();
-        Ok(if free.is_empty() { None } else { Some(free[self.below(free.len())]) })
     }
 
     /// One lock; `None` when the seats are somebody else's.

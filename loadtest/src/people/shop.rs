@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// How long an accepted booking may take to its end (I4: 120 s after the last fault).
 const BOOKING_PATIENCE: Duration = Duration::from_secs(150);
+/// How long after a decline its hold may still count as paying.
+const OUTCOME_LAG: Duration = Duration::from_secs(10);
 /// Attempts at paying for one hold.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -60,9 +62,9 @@ impl Person {
         let part = self.below(100) as f64 / 100.0;
         self.pause(self.sale.scenario.think.mul_f64(part)).await;
         for attempt in 1..=ATTEMPTS_MAX {
-            let card = match (self.plan.persona, attempt) {
-                (Persona::Decliner, _) | (Persona::Retrier, 1) => "tok_decline",
-                (_, 1) => "tok_default",
+            let card = match attempt {
+                _ if attempt <= self.plan.persona.bad_cards() => "tok_decline",
+                1 => "tok_default",
                 _ => "tok_good",
             };
             let booked = self.sale.now();
@@ -159,7 +161,13 @@ impl Person {
         let now = self.sale.now();
         self.over(hold, now, ())?;
         let request = Request::delete(format!("/api/tickets/lock/{}", hold.id)).login(&self.login);
-        let answer = self.ask(Route::Release, &request).await?;
+        let mut answer = self.ask(Route::Release, &request).await?;
+        // The seats may hear of a decline a little later than the visitor.
+        let patience = Instant::now() + OUTCOME_LAG;
+        while answer.code() == "hold_paying" && Instant::now() < patience {
+            self.pause(Duration::from_millis(500)).await;
+            answer = self.ask(Route::Release, &request).await?;
+        }
         let expired = self.sale.now() > hold.until;
         let got = if expired { "204".to_owned() } else { answer.summary() };
         self.history.sample(Rule::I8, "release a live hold", "204", got);

@@ -8,6 +8,9 @@ use toml::{Table, Value};
 /// Environment names that are not configuration keys: they are secrets read at first start.
 const SECRETS: [&str; 2] = ["TIDEGATE_ADMIN_USERNAME", "TIDEGATE_ADMIN_PASSWORD"];
 
+/// What the scripts under `ops/dev` go by.
+const DEV_STACK: &str = "TIDEGATE_DEV_";
+
 /// Which layer a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -69,7 +72,7 @@ impl Layers {
         let names: BTreeMap<String, String> =
             self.values.keys().map(|key| (variable(key), key.clone())).collect();
         for (name, text) in variables.filter(|(name, _)| name.starts_with("TIDEGATE_")) {
-            if SECRETS.contains(&name.as_str()) {
+            if SECRETS.contains(&name.as_str()) || name.starts_with(DEV_STACK) {
                 continue;
             }
             let slot = names.get(&name).and_then(|key| self.values.get_mut(key));
@@ -109,7 +112,9 @@ impl Layers {
                     break;
                 }
                 let slot = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-                let Value::Table(inner) = slot else { bail!("{key:?} is both a value and a table") };
+                let Value::Table(inner) = slot else {
+                    bail!("{key:?} is both a value and a table")
+                };
                 table = inner;
             }
         }
@@ -192,7 +197,8 @@ mod tests {
         std::fs::write(&path, "[b]\nz = 1\n").unwrap();
         let error = Layers::defaults(DEFAULTS).unwrap().add_file(&path).unwrap_err();
         assert!(error.to_string().contains("\"b.z\""), "{error}");
-        for (name, value) in [("TIDEGATE_NOPE", "1"), ("TIDEGATE_A", "x"), ("TIDEGATE_B_D_E", "2")] {
+        for (name, value) in [("TIDEGATE_NOPE", "1"), ("TIDEGATE_A", "x"), ("TIDEGATE_B_D_E", "2")]
+        {
             let error = with_environment(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -1,7 +1,8 @@
 //! Relations between limits: what each value alone cannot tell.
 use super::{Configuration, GatewayUrl, Profile};
 use crate::roles::{self, Role};
-use anyhow::{bail, ensure};
+use anyhow::{Context, anyhow, ensure};
+use payment_worker::gateway::Simulation;
 
 /// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
 const LEEWAY_SECONDS_MAX: u32 = 5;
@@ -13,12 +14,16 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         roles.len() == Role::ALL.len(),
         "roles: the embedded stores live in one process, so it must run every role"
     );
-    let ingress = &config.ingress;
+    for (key, address) in [("listen", &config.listen), ("admin_listen", &config.admin_listen)] {
+        let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>().is_ok());
+        ensure!(port == Some(true), "{key}: {address:?} is not an address such as 127.0.0.1:8080");
+    }
+    config.ingress.check().map_err(|message| anyhow!(message))?;
     ensure!(
-        (1..=30_000).contains(&ingress.header_read_timeout_ms),
-        "ingress.header_read_timeout_ms must be 1 to 30000"
+        config.ingress.connections_max >= 1_000,
+        "ingress.connections_max must be at least 1000"
     );
-    ensure!(ingress.connections_max >= 1_000, "ingress.connections_max must be at least 1000");
+    config.payment_worker.validate()?;
     let room = &config.waiting_room;
     ensure!(
         room.leeway_seconds <= LEEWAY_SECONDS_MAX,
@@ -32,10 +37,12 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         config.allocator.seats_age_max_ms <= 1_000,
         "allocator.seats_age_max_ms must be at most 1000"
     );
-    if config.profile == Profile::Production
-        && let GatewayUrl::Simulated(_) = config.payment.gateway
-    {
-        bail!("payment.gateway: the simulated gateway does not run under profile = \"production\"");
+    if let GatewayUrl::Simulated(query) = &config.payment.gateway {
+        ensure!(
+            config.profile != Profile::Production,
+            "payment.gateway: the simulated gateway does not run under profile = \"production\""
+        );
+        Simulation::parse(query).context("payment.gateway")?;
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! The loops of a node: started together, drained from the front of the pipeline to its end.
 use super::Node;
+use super::requests::RequestKeeper;
+use super::stages::Stages;
 use crate::config::Configuration;
 use crate::pressure::PressureGauge;
 use crate::roles::{self, Role};
-use crate::stores::Stores;
 use allocator::{HoldSweeper, OutcomeApplier, SeatAllocator};
-use anyhow::Context;
 use ingress::Server;
-use ledger::{BookingChanges, Projector};
+use ledger::Projector;
 use payment_worker::{PaymentWorker, Reconciler};
 use std::future::Future;
 use std::sync::Arc;
@@ -32,10 +32,24 @@ pub(super) struct Loops {
     ends: mpsc::Receiver<&'static str>,
 }
 
-/// Tokens that stop the front and then the back.
+/// Tells that a loop ended, also by a panic: a node without one of its loops must not go on.
+struct TellEnd {
+    name: &'static str,
+    to: mpsc::Sender<&'static str>,
+}
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        // Full only if nobody listens any more, and then nobody needs to know.
+        let _ = self.to.try_send(self.name);
+    }
+}
+
+/// Tokens that stop the front and then the back, and whose commits to wait for in between.
 pub(super) struct Stopping {
     front: CancellationToken,
     back: CancellationToken,
+    room: WaitingRoom,
 }
 
 impl Default for Loops {
@@ -58,43 +72,103 @@ impl Loops {
     }
 
     /// Wires the stages to the stores and to each other, and starts the roles.
-    pub(super) async fn start(
-        &mut self,
-        node: Node,
-        config: Configuration,
+    pub(super) fn start(
+        &self,
+        node: &Node,
+        config: &Configuration,
         listener: TcpListener,
-    ) -> anyhow::Result<(Stopping, Stores)> {
-        let roles = roles::parse(&config.roles)?;
-        let stopping = Stopping { front: CancellationToken::new(), back: CancellationToken::new() };
+    ) -> anyhow::Result<Stopping> {
         let (pressure_to, pressure) = watch::channel(Arc::default());
-        let stages = Stages::new(&node, &config, pressure);
-        let stop = || stopping.back.clone();
-        for role in roles {
+        let stages = Stages::new(node, config, pressure);
+        let room = stages.room.clone();
+        let stopping =
+            Stopping { front: CancellationToken::new(), back: CancellationToken::new(), room };
+        // Each is handed to its one loop; the roles name each other at most once.
+        let mut server = Some((Server::new(stages.ingress(node, config)), listener));
+        let Stages { room, seats, projector } = stages;
+        let mut projector = Some(projector);
+        for role in roles::parse(&config.roles)? {
             match role {
                 Role::Ingress => {
-                    let server = Server::new(stages.ingress(&node, &config));
-                    let run = server.run(listener.try_clone()?, stopping.front.clone());
-                    self.spawn(&self.front, "ingress", run);
+                    if let Some((server, listener)) = server.take() {
+                        let run = server.run(listener, stopping.front.clone());
+                        self.spawn(&self.front, "ingress", run);
+                    }
                 }
-                Role::WaitingRoom => {
-                    self.spawn(&self.back, "pacer", Pacer::new(stages.room.clone()).run(stop()));
-                    let ender = SlotEnder::new(stages.room.clone(), node.stores.log.clone());
-                    self.spawn(&self.back, "slot ender", ender.run(stop()));
+                Role::WaitingRoom => self.start_waiting_room(node, &room, &stopping),
+                Role::Allocator => self.start_allocator(&seats, &stopping),
+                Role::PaymentWorker => self.start_payment_worker(node, config, &stopping),
+                Role::Ledger => {
+                    if let Some(projector) = projector.take() {
+                        self.start_ledger(node, config, projector, &stopping);
+                    }
                 }
-                Role::Allocator => {}
-                Role::PaymentWorker => {}
-                Role::Ledger => {}
             }
         }
         let gauge = PressureGauge {
-            seats: stages.seats.clone(),
+            seats,
             events: node.stores.books.events.clone(),
             log: node.stores.log.clone(),
             clock: node.clock.clone(),
             to: pressure_to,
         };
-        self.spawn(&self.back, "pressure gauge", gauge.run(stop()));
-        Ok((stopping, node.stores))
+        self.spawn(&self.back, "pressure gauge", gauge.run(stopping.back.clone()));
+        Ok(stopping)
+    }
+
+    fn start_waiting_room(&self, node: &Node, room: &WaitingRoom, stopping: &Stopping) {
+        let pacer = Pacer::new(room.clone());
+        self.spawn(&self.back, "pacer", pacer.run(stopping.back.clone()));
+        let ender = SlotEnder::new(room.clone(), node.stores.log.clone());
+        self.spawn(&self.back, "slot ender", ender.run(stopping.back.clone()));
+    }
+
+    fn start_allocator(&self, seats: &SeatAllocator, stopping: &Stopping) {
+        let sweeper = HoldSweeper::new(seats.clone());
+        self.spawn(&self.back, "hold sweeper", sweeper.run(stopping.back.clone()));
+        let applier = OutcomeApplier::new(seats.clone());
+        self.spawn(&self.back, "outcome applier", applier.run(stopping.back.clone()));
+    }
+
+    fn start_payment_worker(&self, node: &Node, config: &Configuration, stopping: &Stopping) {
+        let stores = &node.stores;
+        let worker = PaymentWorker::new(
+            config.payment_worker.clone(),
+            stores.books.purchases.clone(),
+            stores.log.clone(),
+            stores.gateway.clone(),
+            node.clock.clone(),
+        );
+        self.spawn(&self.back, "payment worker", worker.run(stopping.back.clone()));
+        let reconciler = Reconciler::new(
+            config.payment_worker.clone(),
+            stores.books.purchases.clone(),
+            stores.log.clone(),
+            stores.gateway.clone(),
+            node.clock.clone(),
+        );
+        self.spawn(&self.back, "reconciler", reconciler.run(stopping.back.clone()));
+    }
+
+    fn start_ledger(
+        &self,
+        node: &Node,
+        config: &Configuration,
+        projector: Projector,
+        stopping: &Stopping,
+    ) {
+        let stop = stopping.back.clone();
+        self.spawn(&self.back, "projector", async move {
+            if let Err(error) = projector.run(stop).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the projector ended");
+            }
+        });
+        let keeper = RequestKeeper {
+            requests: node.stores.books.requests.clone(),
+            clock: node.clock.clone(),
+            keep_seconds: config.ledger.request_seconds,
+        };
+        self.spawn(&self.back, "request keeper", keeper.run(stopping.back.clone()));
     }
 
     fn spawn(
@@ -103,25 +177,25 @@ impl Loops {
         name: &'static str,
         run: impl Future<Output = ()> + Send + 'static,
     ) {
-        let ends = self.ends_to.clone();
+        let end = TellEnd { name, to: self.ends_to.clone() };
         on.spawn(async move {
+            let _end = end;
             run.await;
-            // Full only if nobody listens any more, and then nobody needs to know.
-            let _ = ends.try_send(name);
         });
     }
 
     /// Stops accepting and finishes requests, then finishes the batches in hand behind them, then
     /// stops what operators watch.
     pub(super) async fn drain(self, stopping: Stopping, watching: CancellationToken) {
-        for (tracker, token) in [
-            (self.front, stopping.front),
-            (self.back, stopping.back),
-            (self.watching, watching),
-        ] {
-            token.cancel();
-            tracker.close();
-            tracker.wait().await;
-        }
+        stop(&self.front, &stopping.front).await;
+        stop(&self.back, &stopping.back).await;
+        stopping.room.drain().await;
+        stop(&self.watching, &watching).await;
     }
+}
+
+async fn stop(tracker: &TaskTracker, token: &CancellationToken) {
+    token.cancel();
+    tracker.close();
+    tracker.wait().await;
 }

@@ -4,28 +4,41 @@ use std::future::Future;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Waits for the first of them. `Ok` for a signal; a second signal ends the process at once.
-pub(super) async fn wait(
-    fatal: Vec<watch::Receiver<Option<String>>>,
-    loop_ended: impl Future<Output = String>,
-) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let ended = tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
-        detail = first_failure(fatal) => {
-            Err(anyhow!("the database can no longer be written: {detail}"))
-        }
-        name = loop_ended => Err(anyhow!("the {name} loop ended by itself")),
-    };
-    exit_on_second(terminate, interrupt);
-    ended.map(|name| tracing::info!(signal = name, "draining"))
+/// SIGTERM and SIGINT, heard from the moment this is made.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Waits for a signal to stop; a second one ends the process at once.
-pub(crate) async fn stop_signal() -> anyhow::Result<()> {
-    wait(Vec::new(), std::future::pending()).await
+impl Signals {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for a signal to stop; a second one ends the process at once.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.wait(Vec::new(), std::future::pending()).await
+    }
+
+    /// Waits for what ends a node. `Ok` for a signal.
+    pub(super) async fn wait(
+        mut self,
+        fatal: Vec<watch::Receiver<Option<String>>>,
+        loop_ended: impl Future<Output = String>,
+    ) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            _ = self.terminate.recv() => Ok("SIGTERM"),
+            _ = self.interrupt.recv() => Ok("SIGINT"),
+            detail = first_failure(fatal) => {
+                Err(anyhow!("the database can no longer be written: {detail}"))
+            }
+            name = loop_ended => Err(anyhow!("the {name} loop ended by itself")),
+        };
+        exit_on_second(self.terminate, self.interrupt);
+        ended.map(|name| tracing::info!(signal = name, "draining"))
+    }
 }
 
 /// Waits until one of the stores has failed for good.

@@ -23,7 +23,7 @@ async fn set_role(config: &Configuration, username: &str, role: &str) -> Result<
     let role = Role::parse(role)
         .ok_or_else(|| Failure::usage(anyhow!("{role:?} is none of admin, gate, user")))?;
     let username = normalised(username)?;
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open_existing(config).await?;
     let found = stores.books.accounts.set_role(&username, role).await;
     stores.close().await;
     if found.context("changing the role")? {
@@ -90,11 +90,12 @@ fn token(
     config: &Configuration,
     clock: &Clock,
 ) -> Result<String, Failure> {
-    let signed = ingress::login_token(account, keys, &config.ingress, clock.now());
+    let seconds = config.ingress.login_seconds;
+    let signed = ingress::sign_login(keys, &account.id, account.role, clock.now(), seconds);
     Ok(signed.context("signing a login token")?)
 }
 
 fn normalised(name: &str) -> Result<String, Failure> {
     ingress::normalise_username(name)
-        .ok_or_else(|| Failure::usage(anyhow!("{name:?} is not a name that an account can have")))
+        .map_err(|error| Failure::usage(anyhow!("the name {name:?} {error}")))
 }

@@ -1,9 +1,9 @@
 //! `tidegate event`: making and listing events without the HTTP door.
 use super::print;
+use crate::Failure;
 use crate::cli::EventAction;
 use crate::config::Configuration;
 use crate::stores::Stores;
-use crate::Failure;
 use anyhow::{Context, anyhow};
 use ledger::books::EventCreated;
 use ledger::{Clock, Cursor, IdSource, LIMIT_MAX};

@@ -1,7 +1,7 @@
 //! `tidegate gateway`: the simulated payment gateway as a process of its own.
 use crate::cli::Gateway;
 use crate::config::{Configuration, Profile};
-use crate::serve::{announce, stop_signal};
+use crate::serve::{Signals, announce};
 use crate::stores::gateway_db;
 use crate::{Failure, folder, logs};
 use anyhow::{Context, anyhow};
@@ -27,13 +27,14 @@ pub(crate) async fn gateway(config: &Configuration, flags: &Gateway) -> Result<(
     let listener = TcpListener::bind(&flags.listen)
         .await
         .with_context(|| format!("listening on {}", flags.listen))?;
+    let signals = Signals::listen()?;
     let address = listener.local_addr().context("reading the address")?;
     announce(&format!("tidegate gateway ready: http://{address}"))?;
     let shutdown = CancellationToken::new();
     let mut serving = std::pin::pin!(serve(listener, gateway, shutdown.clone()));
     tokio::select! {
         () = &mut serving => {}
-        stopped = stop_signal() => {
+        stopped = signals.stop() => {
             stopped?;
             shutdown.cancel();
             serving.await;

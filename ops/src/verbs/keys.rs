@@ -16,7 +16,7 @@ pub(crate) async fn keys(config: &Configuration, action: KeysAction) -> Result<(
             print(&format!("made {}\n", path.display()))
         }
         KeysAction::Rotate => {
-            let stores = Stores::open(config).await?;
+            let stores = Stores::open_existing(config).await?;
             let login = config.ingress.login_seconds;
             let rotated = keyfile::rotate(&path, &stores.books, login, now).await;
             stores.close().await;

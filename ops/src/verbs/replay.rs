@@ -10,9 +10,9 @@ pub(crate) async fn replay(config: &Configuration, flags: &Replay) -> Result<(),
     if !flags.views {
         return Ok(());
     }
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open_existing(config).await?;
     let purchases = stores.books.purchases.as_ref();
-    let rebuilt = ledger::rebuild_views(purchases, stores.views.as_ref()).await;
+    let rebuilt = ledger::projector::rebuild(purchases, stores.views.as_ref()).await;
     stores.close().await;
     print(&format!("{} bookings\n", rebuilt.context("rebuilding the views")?))
 }

@@ -19,7 +19,7 @@ pub(crate) fn show_config(config: &Configuration) -> Result<(), Failure> {
 
 /// The OpenAPI document that the server also serves at `/openapi.json`.
 pub(crate) fn openapi() -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&ingress::openapi_document())
+    let text = serde_json::to_string_pretty(&ingress::document())
         .context("writing the OpenAPI document")?;
     print(&(text + "\n"))
 }

@@ -1,10 +1,11 @@
 //! kill -9 at any moment under load: what was acknowledged is there afterwards, and every accepted
 //! booking ends.
-use crate::harness::{Answer, Client, Node, PATIENCE, assert_audit_holds, mint};
+use crate::harness::{ADMIN, Answer, Client, Node, PATIENCE, TIDEGATE, assert_audit_holds, mint};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -70,7 +71,7 @@ async fn killed_again_and_again_it_loses_nothing_that_it_acknowledged() {
         let mut count = world.count.subscribe();
         timeout(PATIENCE, count.wait_for(|now| *now >= next)).await.expect("progress").unwrap();
         node.kill().await;
-        node = Node::start(data, &["--no-limits", "--listen", &address]).await;
+        node = Node::start_at(data, &address, &["--no-limits"]).await;
         assert_holds_are_there(&world, &holds).await;
         serving = assert_line_never_goes_back(&world, serving).await;
     }
@@ -179,6 +180,55 @@ async fn assert_ends(world: &World, data: &Path, node: Node) {
     let known: usize = ends.values().sum();
     let terminal = ["confirmed", "declined", "expired"].iter().filter_map(|end| ends.get(*end));
     assert_eq!(terminal.sum::<usize>(), known, "{ends:?}");
+    assert!(node.stop().await.success());
+    assert_audit_holds(data).await;
+}
+
+/// The most a file may grow to, in KiB: the database fits, a sale under way soon does not.
+const FULL_AT_KIB: u32 = 1_500;
+
+#[tokio::test]
+async fn a_full_disk_ends_the_node_and_makes_nothing_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    // A file-size limit stands for a full disk: writes fail, and the signal is ignored.
+    let limited = format!("trap '' XFSZ; ulimit -f {FULL_AT_KIB}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("bash");
+    command.args(["-c", &limited, TIDEGATE, "serve", "--no-limits", "--data"]).arg(data);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).kill_on_drop(true);
+    command.env("TIDEGATE_ADMIN_USERNAME", ADMIN.0).env("TIDEGATE_ADMIN_PASSWORD", ADMIN.1);
+    let node = Node::run(command).await;
+    let event = json!({
+        "name": "Night", "date": "2030-01-01", "venue": "Hall", "total_seats": 5_000,
+        "seats_per_account_max": 5_000,
+    });
+    let event = node.client().event(event).await;
+    let ada = node.client().register("ada").await;
+    let mut held = Vec::new();
+    let wish = json!({"event_id": event, "best_available": {"quantity": 1}});
+    let fill = async {
+        loop {
+            let answer = ada.try_send(http::Method::POST, "/api/tickets/lock", Some(wish.clone()));
+            match answer.await {
+                Ok(answer) if answer.status == 200 => held.push(answer.json()["hold_id"].clone()),
+                Ok(answer) => assert_eq!(answer.status, 503),
+                Err(_) => return,
+            }
+        }
+    };
+    timeout(PATIENCE, fill).await.expect("the disk fills up");
+    let (status, said) = node.ended().await;
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("the database can no longer be written"), "{said}");
+    assert!(!held.is_empty());
+
+    let node = Node::start(data, &["--no-limits"]).await;
+    let ada = node.client().login("ada", "correct horse").await;
+    let path = format!("/api/tickets/lock?event_id={event}");
+    let kept = available(&ada, &path).await.expect(200);
+    let kept: BTreeSet<String> =
+        kept["items"].as_array().unwrap().iter().map(|hold| hold["hold_id"].to_string()).collect();
+    assert!(held.iter().all(|hold| kept.contains(&hold.to_string())));
     assert!(node.stop().await.success());
     assert_audit_holds(data).await;
 }

@@ -6,10 +6,11 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -22,6 +23,8 @@ pub(crate) const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
 /// A running node.
 pub(crate) struct Node {
     child: Child,
+    /// What it writes on stderr: a file, so that it never waits for a reader.
+    said: std::fs::File,
     pub(crate) base: String,
     pub(crate) admin: String,
 }
@@ -53,30 +56,32 @@ pub(crate) async fn assert_audit_holds(data: &Path) {
 impl Node {
     /// Starts `serve` with free ports and waits until it is ready.
     pub(crate) async fn start(data: &Path, more: &[&str]) -> Self {
-        let mut arguments =
-            vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        Self::start_at(data, "127.0.0.1:0", more).await
+    }
+
+    /// Starts `serve` at an address.
+    pub(crate) async fn start_at(data: &Path, listen: &str, more: &[&str]) -> Self {
+        let mut arguments = vec!["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"];
         arguments.extend(more);
         Self::run(tidegate(data, &arguments)).await
     }
 
     /// Starts a prepared `serve` command and waits until it is ready.
     pub(crate) async fn run(mut command: Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("serve starts");
+        let said = tempfile::tempfile().expect("a temporary file");
+        command.stdout(Stdio::piped()).stderr(said.try_clone().expect("a second handle"));
+        let mut child = command.spawn().expect("serve starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let line = timeout(PATIENCE, lines.next_line()).await.expect("serve says it is ready");
         let Some(line) = line.expect("stdout is readable") else {
-            let mut errors = String::new();
-            let mut stderr = child.stderr.take().expect("piped");
-            let _ = stderr.read_to_string(&mut errors).await;
-            panic!("serve ended before it was ready: {errors}");
+            panic!("serve ended before it was ready: {}", text_of(said));
         };
         let words: Vec<&str> = line.split(' ').collect();
         let ["tidegate", "ready:", base, "admin", admin] = words[..] else {
             panic!("not the ready line: {line}");
         };
         let (base, admin) = (base.to_owned(), admin.to_owned());
-        Self { child, base, admin }
+        Self { child, said, base, admin }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -96,14 +101,24 @@ impl Node {
         timeout(PATIENCE, self.child.wait()).await.expect("it drains").expect("it ends")
     }
 
-    /// Everything it wrote on stderr, once it has ended.
-    pub(crate) async fn stop_and_read(mut self) -> String {
-        let mut stderr = self.child.stderr.take().expect("piped");
+    /// SIGTERM, and everything it wrote on stderr.
+    pub(crate) async fn stop_and_read(self) -> String {
+        let said = self.said.try_clone().expect("a second handle");
         self.stop().await;
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).await.expect("stderr is text");
-        text
+        text_of(said)
     }
+
+    /// Waits until it ends by itself; how, and what it wrote on stderr.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        (ended.expect("it ends by itself").expect("it can be waited for"), text_of(self.said))
+    }
+}
+
+fn text_of(mut file: std::fs::File) -> String {
+    let mut text = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).expect("stderr is text");
+    text
 }
 
 /// An answer, read to its end.

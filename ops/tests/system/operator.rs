@@ -6,7 +6,13 @@ use std::path::Path;
 use tokio::time::timeout;
 
 /// Runs `serve`, which must end by itself with this exit code and these words on stderr.
-async fn serve_refuses(data: &Path, arguments: &[&str], env: &[(&str, &str)], code: i32, words: &str) {
+async fn serve_refuses(
+    data: &Path,
+    arguments: &[&str],
+    env: &[(&str, &str)],
+    code: i32,
+    words: &str,
+) {
     let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     all.extend(arguments);
     let mut command = tidegate(data, &all);
@@ -80,6 +86,9 @@ async fn wrong_use_and_wrong_configuration_exit_with_two() {
     }
     serve_refuses(data, &[], &[("TIDEGATE_NOPE", "1")], 2, "TIDEGATE_NOPE").await;
     serve_refuses(data, &["--nope"], &[], 2, "--nope").await;
+    let nowhere = verb(&data.join("typo"), &["audit"]).await;
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(!data.join("typo").exists(), "a mistyped folder is not made");
 }
 
 #[tokio::test]
@@ -92,7 +101,7 @@ async fn production_refuses_what_is_only_for_tests() {
     let config = ["--config", file];
     serve_refuses(folder.path(), &["--config", file, "--no-limits"], &[], 2, "--no-limits").await;
     let weak = [("TIDEGATE_ADMIN_PASSWORD", "password")];
-    serve_refuses(folder.path(), &config, &weak, 1, "TIDEGATE_ADMIN_PASSWORD").await;
+    serve_refuses(folder.path(), &config, &weak, 2, "TIDEGATE_ADMIN_PASSWORD").await;
     for arguments in [
         ["account", "mint", "--count", "1"].as_slice(),
         ["gateway", "--listen", "127.0.0.1:0"].as_slice(),

@@ -110,7 +110,7 @@ async fn declines_give_the_seats_back_and_the_third_frees_them() {
 #[tokio::test]
 async fn a_cancelled_booking_is_refunded_and_its_ticket_is_void() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), &[]).await;
+    let node = Node::start(folder.path(), &["--no-limits"]).await;
     let visitor = node.client();
     let event = visitor.event(plain_event(4)).await;
     let ada = visitor.register("ada").await;
@@ -163,7 +163,7 @@ async fn gate_scan(gate: &Client, ticket: Value) -> String {
 #[tokio::test]
 async fn a_crowd_waits_its_turn_and_passes_verify_from_the_published_keys() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), &[]).await;
+    let node = Node::start(folder.path(), &["--no-limits"]).await;
     let visitor = node.client();
     let admin = visitor.as_admin().await;
     let mut body = plain_event(10);
@@ -190,7 +190,8 @@ async fn a_crowd_waits_its_turn_and_passes_verify_from_the_published_keys() {
     let pass = granted(&ada, &queue).await;
     let not_yet = bob.post(&format!("{queue}/pass"), json!({})).await;
     not_yet.expect(202);
-    let shared = visitor.register("eve").await.with("queue-token", first["token"].as_str().unwrap());
+    let shared =
+        visitor.register("eve").await.with("queue-token", first["token"].as_str().unwrap());
     let problem = shared.post(&format!("{queue}/pass"), json!({})).await.expect(409);
     assert_eq!(problem["code"], "token_used");
 
@@ -268,11 +269,14 @@ async fn the_document_lists_the_routes_that_are_served() {
     let node = Node::start(folder.path(), &[]).await;
     let visitor = node.client();
     let document = visitor.get("/openapi.json").await.expect(200);
-    assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
+    assert_eq!(
+        document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(),
+        ["3", "1"]
+    );
     let printed = verb(folder.path(), &["openapi"]).await;
     assert_eq!(serde_json::from_slice::<Value>(&printed.stdout).unwrap(), document);
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let address = path.replace('{', "").replace('}', "");
+        let address = path.replace(['{', '}'], "");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let listed = operations.get(method.as_str().to_lowercase()).is_some();
             let answer = visitor.try_send(method.clone(), &address, None).await.unwrap();

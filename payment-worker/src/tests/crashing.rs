@@ -134,7 +134,7 @@ async fn a_failure_after_any_step_ends_right() {
 
 #[tokio::test]
 async fn random_faults_end_right() {
-    for seed in 0..24 {
+    for seed in 0..12 {
         let simulation =
             Simulation { latency_ms: 0, decline: 0.2, unknown: 0.3, duplicate: 0.3, seed };
         let world = World::with(simulation).await;
@@ -162,8 +162,6 @@ async fn random_faults_end_right() {
             () = nodes(&world, &faults) => {}
             () = script => {}
         }
-        // A failure names the seed.
-        tracing::info!(seed, "settled");
         assert_random_sound(&world, &all, seed).await;
     }
 }

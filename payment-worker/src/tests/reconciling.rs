@@ -69,6 +69,35 @@ async fn a_lost_reply_is_captured_by_the_reconciler() {
 }
 
 #[tokio::test]
+async fn a_command_that_comes_again_does_not_hurry_an_open_charge() {
+    let world = World::new().await;
+    let fresh = world.place(&["stalls-A-1"], "tok_good");
+    let unknown = world.place(&["stalls-A-2"], "tok_unknown");
+    let all = [&fresh, &unknown];
+    world.append_places(&[&unknown]).await;
+    world.work_until(async || world.backlog().await == 0).await;
+    submitted(&world, &fresh).await;
+    for _ in 0..3 {
+        world.append_places(&all).await;
+        world.work_until(async || world.backlog().await == 0).await;
+    }
+    assert_eq!(
+        world.gateway.seen().charges,
+        std::slice::from_ref(&unknown.booking_id),
+        "asked once"
+    );
+    assert_eq!(world.purchase(&fresh).await.unwrap().payment, PaymentState::Submitted);
+    assert_eq!(world.purchase(&unknown).await.unwrap().payment, PaymentState::Unknown);
+    world.clock.advance(Duration::from_secs(2));
+    look(&world).await;
+    for place in all {
+        assert!(world.is(place, BookingStatus::Confirmed).await);
+    }
+    assert_eq!(world.charges().await.len(), 2);
+    world.assert_sound(&all).await;
+}
+
+#[tokio::test]
 async fn after_the_key_window_the_gateway_is_only_asked_what_it_has() {
     let world = World::new().await;
     let place = world.place(&["stalls-A-1"], "tok_good");

@@ -64,7 +64,11 @@ async fn a_command_delivered_again_is_charged_once_and_announced_again() {
     world.work_until(async || world.gateway.seen().charges.len() == 1).await;
     assert_eq!(world.backlog().await, 1, "nothing is committed before its effect");
     world.gateway.release();
-    world.work_until(async || world.settled(&[&place]).await).await;
+    // The next one knows of the attempt and leaves it to the reconciler.
+    world.work_until(async || world.backlog().await == 0).await;
+    assert_eq!(world.gateway.seen().charges.len(), 1, "rule 14: not before its next try");
+    world.resolve_due().await;
+    assert!(world.settled(&[&place]).await && world.is(&place, BookingStatus::Confirmed).await);
     let announced = async || world.announcements(&place.booking_id).await.len();
     assert_eq!(announced().await, 1);
     // The command itself comes a second time, as HoldSweeper may append it.
@@ -127,7 +131,32 @@ async fn charges_in_flight_stay_under_their_bound() {
 }
 
 #[tokio::test]
-async fn the_window_of_open_batches_is_bounded() {
+async fn one_hanging_charge_does_not_stall_the_intake() {
+    let world = World::new().await;
+    let slow = world.place(&["stalls-A-1"], "tok_good");
+    world.gateway.hold([&slow.booking_id]);
+    world.append_places(&[&slow]).await;
+    let quick: Vec<_> =
+        (2..11).map(|n| world.place(&[&format!("stalls-A-{n}")], "tok_good")).collect();
+    assert!(quick.len() > 2 * world.config.window_batches_max, "far more batches than that");
+    let all: Vec<&PlaceBooking> = std::iter::once(&slow).chain(&quick).collect();
+    let script = async {
+        eventually(async || world.gateway.seen().charges.len() == 1).await;
+        for place in &quick {
+            // One at a time: a batch each.
+            world.append_places(&[place]).await;
+            eventually(async || world.is(place, BookingStatus::Confirmed).await).await;
+        }
+        assert_eq!(world.backlog().await, 10, "only the commit is held back");
+        world.gateway.release();
+        eventually(async || world.settled(&all).await).await;
+    };
+    world.work_during(script).await;
+    world.assert_sound(&all).await;
+}
+
+#[tokio::test]
+async fn the_window_of_open_messages_is_bounded() {
     let mut world = World::new().await;
     world.config.batch_max = 1;
     world.config.window_batches_max = 2;
@@ -137,9 +166,11 @@ async fn the_window_of_open_batches_is_bounded() {
     world.gateway.hold([&places[0].booking_id]);
     world.append_places(&all).await;
     world.work_until(async || world.is(&places[1], BookingStatus::Confirmed).await).await;
-    assert_eq!(world.status(&places[2]).await, None, "no third batch is taken");
+    assert_eq!(world.status(&places[2]).await, None, "no third message is taken");
     world.gateway.release();
-    world.work_until(async || world.settled(&all).await).await;
+    world.work_until(async || world.backlog().await == 0).await;
+    world.resolve_due().await;
+    assert!(world.settled(&all).await);
 }
 
 #[tokio::test]
@@ -203,7 +234,9 @@ async fn a_drain_ends_in_bounded_time_and_commits_nothing_unfinished() {
     tokio::join!(run, stop);
     assert_eq!(world.backlog().await, 1);
     world.gateway.release();
-    world.work_until(async || world.settled(&[&place]).await).await;
+    world.work_until(async || world.backlog().await == 0).await;
+    world.resolve_due().await;
+    assert!(world.is(&place, BookingStatus::Confirmed).await);
     world.assert_sound(&[&place]).await;
 }
 

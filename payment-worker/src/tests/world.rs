@@ -104,6 +104,12 @@ impl World {
         self.work_during(eventually(holds)).await;
     }
 
+    /// What the worker left open has come due: one look of the reconciler at the gateway.
+    pub(super) async fn resolve_due(&self) {
+        self.clock.advance(Duration::from_secs(2));
+        self.reconciler(&Faults::none()).resolve().await.unwrap();
+    }
+
     pub(super) async fn purchase(&self, place: &PlaceBooking) -> Option<Purchase> {
         self.ledger.books.purchases.purchase(&place.booking_id).await.unwrap()
     }

@@ -38,7 +38,8 @@ impl Bucket {
         self.units
     }
 
-    /// Takes `units` if they are there.
+    /// Takes `units` if they are there. They never come back: a claim that fails later must not
+    /// let another one through beside those of its own moment.
     pub(super) fn take(&mut self, units: u64) -> bool {
         let enough = self.units >= units;
         if enough {
@@ -50,11 +51,6 @@ impl Bucket {
     /// Takes `units`, or what is there.
     pub(super) fn drain(&mut self, units: u64) {
         self.units = self.units.saturating_sub(units);
-    }
-
-    /// Gives back what was taken and not used.
-    pub(super) fn give_back(&mut self, units: u64) {
-        self.units = self.units.saturating_add(units).min(burst(self.rate_per_minute));
     }
 }
 

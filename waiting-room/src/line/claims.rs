@@ -91,7 +91,7 @@ impl Line {
         account: &AccountId,
         source: AdmissionSource,
     ) -> Taken {
-        let until = self.now.plus_seconds(self.settings.session_seconds).plus_millis(999);
+        let until = self.now.plus_seconds(self.settings.session_seconds);
         // Whole seconds, so that the slot ends exactly with the pass's `exp`.
         let until = Timestamp::from_millis(until.seconds() * 1_000);
         self.slots.give(number, account, (self.now, until), source);
@@ -121,7 +121,6 @@ impl Line {
         if !self.slots.failed(number) {
             return;
         }
-        self.rate.give_back(TOKEN);
         match source {
             AdmissionSource::Line => {
                 if self.numbers.doubtful_to(number).is_none() {
@@ -130,7 +129,6 @@ impl Line {
             }
             // Whoever went straight through has no token: the number has no holder any more.
             AdmissionSource::StraightThrough => {
-                self.budget.give_back(TOKEN);
                 self.left.insert(number);
             }
         }

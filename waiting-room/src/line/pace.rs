@@ -58,7 +58,7 @@ impl Line {
         // Granting time may have passed since the step was proposed: nobody loses it.
         self.calls.add(upto, self.granting_millis, called, answered);
         self.now_serving = upto;
-        self.left = self.left.split_off(&self.oldest_left());
+        self.forget_left();
         self.proposed = self.proposed.max(upto);
         let (called, answered) = self.called_in(upto, self.proposed);
         self.pending = called - answered;
@@ -107,12 +107,13 @@ impl Line {
         (called, ((admitted + left.count()) as u64).min(called))
     }
 
-    /// Given-up places before this one are forgotten: they were missed anyway.
-    pub(super) fn oldest_left(&self) -> u64 {
-        let mut left = self.left.iter();
-        let missed = |number: &&u64| matches!(self.calls.called(**number), Called::TooLongAgo);
-        left.find(|number| **number > self.now_serving || !missed(number))
-            .copied()
-            .unwrap_or(u64::MAX)
+    /// Given-up places that would be missed by now need not be remembered.
+    fn forget_left(&mut self) {
+        while let Some(first) = self.left.first().copied()
+            && first <= self.now_serving
+            && self.calls.called(first) == Called::TooLongAgo
+        {
+            self.left.pop_first();
+        }
     }
 }

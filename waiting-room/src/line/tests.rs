@@ -1,7 +1,9 @@
 //! The line by example: every answer in its order of precedence, and what a loss leaves.
+use super::bucket::TOKEN;
 use super::*;
+use crate::store::{Ask, NotYet, Reserve, Reserved, Taken};
 use ledger::books::QueueRecord;
-use ledger::{Admission, Queue, QueueId, SlotRef};
+use ledger::{AccountId, Admission, AdmissionSource, Queue, QueueId, SlotRef};
 
 const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -113,95 +115,57 @@ fn busy() -> Sim {
     sim
 }
 
+fn nothing(_: &mut Sim) {}
+
+fn turn(state: QueueState) -> impl Fn(&mut Sim) {
+    move |sim| sim.set(|q| q.state = state)
+}
+
 #[test]
 fn claims_are_refused_in_this_order() {
-    type Twist = fn(&mut Sim);
-    let table: [(&str, Twist, u64, &str, Taken); 16] = [
-        ("another's slot", |s| s.set(|q| q.state = QueueState::Closed), 1, "z", Taken::TokenUsed),
-        ("another's past slot", |_| (), 2, "z", Taken::TokenUsed),
-        ("one's own past slot", |s| s.set(|q| q.state = QueueState::Closed), 2, "b", Taken::Over),
-        (
-            "closed before missed",
-            |s| {
-                s.wait(60_000);
-                s.set(|q| q.state = QueueState::Closed);
-            },
-            3,
-            "c",
-            Taken::Closed,
-        ),
-        (
-            "closed before waiting",
-            |s| s.set(|q| q.state = QueueState::Closed),
-            9,
-            "c",
-            Taken::Closed,
-        ),
-        ("given up", |s| s.line.settle(3, Settlement::Left, s.now), 3, "c", Taken::Over),
-        ("not called", |_| (), 9, "c", Taken::NotYet(NotYet::Waiting)),
-        ("never given", |_| (), 1_000, "c", Taken::NotYet(NotYet::Waiting)),
-        (
-            "not called, paused",
-            |s| s.set(|q| q.state = QueueState::Paused),
-            9,
-            "c",
-            Taken::NotYet(NotYet::Paused),
-        ),
-        ("missed", |s| s.wait(31_000), 3, "c", Taken::Over),
-        (
-            "missed, paused",
-            |s| {
-                s.wait(31_000);
-                s.set(|q| q.state = QueueState::Paused);
-            },
-            3,
-            "c",
-            Taken::Over,
-        ),
-        (
-            "paused",
-            |s| s.set(|q| q.state = QueueState::Paused),
-            3,
-            "c",
-            Taken::NotYet(NotYet::Paused),
-        ),
-        (
-            "not open yet",
-            |s| s.set(|q| q.state = QueueState::PreQueue),
-            3,
-            "c",
-            Taken::NotYet(NotYet::Paused),
-        ),
-        (
-            "full before rate",
-            |s| {
-                s.set(|q| {
-                    q.capacity = 1;
-                    q.rate_per_minute = 0;
-                })
-            },
-            3,
-            "c",
-            Taken::NotYet(NotYet::Full),
-        ),
-        ("rate", |s| s.line.rate.drain(u64::MAX), 3, "c", Taken::NotYet(NotYet::Rate)),
-        (
-            "late, and room is kept",
-            |s| {
-                s.wait(11_000);
-                s.step();
-                s.set(|q| q.capacity = 8);
-            },
-            3,
-            "c",
-            Taken::NotYet(NotYet::Full),
-        ),
-    ];
-    for (what, twist, number, name, expected) in table {
-        let mut sim = busy();
-        twist(&mut sim);
-        assert_eq!(sim.claim(number, name), expected, "{what}");
-    }
+    use QueueState::{Closed, Paused, PreQueue};
+    let waiting = Taken::NotYet(NotYet::Waiting);
+    let paused = Taken::NotYet(NotYet::Paused);
+    check("another's slot", turn(Closed), 1, "z", &Taken::TokenUsed);
+    check("another's past slot", nothing, 2, "z", &Taken::TokenUsed);
+    check("one's own past slot", turn(Closed), 2, "b", &Taken::Over);
+    let missed = |sim: &mut Sim| sim.wait(31_000);
+    let after = |first: fn(&mut Sim), state| {
+        move |sim: &mut Sim| {
+            first(sim);
+            turn(state)(sim);
+        }
+    };
+    check("closed before missed", after(missed, Closed), 3, "c", &Taken::Closed);
+    check("closed before waiting", turn(Closed), 9, "c", &Taken::Closed);
+    let left = |sim: &mut Sim| sim.line.settle(3, Settlement::Left, sim.now);
+    check("given up", left, 3, "c", &Taken::Over);
+    check("given up, paused", after(left, Paused), 3, "c", &Taken::Over);
+    check("not called", nothing, 9, "c", &waiting);
+    check("never given", nothing, 1_000, "c", &waiting);
+    check("not called, paused", turn(Paused), 9, "c", &paused);
+    check("missed", missed, 3, "c", &Taken::Over);
+    check("missed, paused", after(missed, Paused), 3, "c", &Taken::Over);
+    check("paused", turn(Paused), 3, "c", &paused);
+    check("not open yet", turn(PreQueue), 3, "c", &paused);
+    let full = |sim: &mut Sim| {
+        sim.set(|q| q.capacity = 1);
+        sim.line.rate.drain(u64::MAX);
+    };
+    check("full before rate", full, 3, "c", &Taken::NotYet(NotYet::Full));
+    check("rate", |sim| sim.line.rate.drain(u64::MAX), 3, "c", &Taken::NotYet(NotYet::Rate));
+    let late = |sim: &mut Sim| {
+        sim.wait(11_000);
+        sim.step();
+        sim.set(|q| q.capacity = 8);
+    };
+    check("late, and room is kept", late, 3, "c", &Taken::NotYet(NotYet::Full));
+}
+
+fn check(what: &str, twist: impl Fn(&mut Sim), number: u64, name: &str, expected: &Taken) {
+    let mut sim = busy();
+    twist(&mut sim);
+    assert_eq!(sim.claim(number, name), *expected, "{what}");
 }
 
 #[test]
@@ -225,15 +189,15 @@ fn a_claim_repeats_and_an_account_has_one_slot() {
 fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     let mut sim = busy();
     let ask = Ask { account: account("c"), number: Some(3), fresh: true };
-    let before = (sim.line.slots.active(), sim.line.rate.units());
+    let before = sim.line.slots.active();
     sim.line.take(&ask, sim.now);
     sim.line.take(&ask, sim.now);
     sim.line.settle(3, Settlement::Ended, sim.now);
-    assert_eq!(sim.line.slots.active(), before.0 + 1, "nothing ends before it is committed");
+    assert_eq!(sim.line.slots.active(), before + 1, "nothing ends before it is committed");
     sim.line.settle(3, Settlement::Failed, sim.now);
-    assert_eq!(sim.line.slots.active(), before.0 + 1);
+    assert_eq!(sim.line.slots.active(), before + 1);
     sim.line.settle(3, Settlement::Failed, sim.now);
-    assert_eq!((sim.line.slots.active(), sim.line.rate.units()), before);
+    assert_eq!(sim.line.slots.active(), before);
     assert!(matches!(sim.place(3), Place::Ready { .. }));
 
     sim.line.take(&ask, sim.now);
@@ -241,6 +205,22 @@ fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     sim.line.settle(3, Settlement::Committed, sim.now);
     sim.line.settle(3, Settlement::Failed, sim.now);
     assert!(matches!(sim.place(3), Place::Admitted { committed: true, .. }));
+}
+
+#[test]
+fn a_token_whose_claim_failed_is_not_given_again() {
+    let mut sim = Sim::new(QueueSettings { rate_per_minute: 60, ..settings() });
+    sim.join(3, false);
+    assert_eq!(sim.step(), 1);
+    let ask = Ask { account: account("a"), number: Some(1), fresh: true };
+    assert!(matches!(sim.line.take(&ask, sim.now), Taken::Granted(_)));
+    sim.wait(1_000);
+    assert_eq!(sim.step(), 2);
+    granted(&sim.claim(2, "b"));
+    sim.line.settle(1, Settlement::Failed, sim.now);
+    assert_eq!(sim.claim(1, "a"), Taken::NotYet(NotYet::Rate), "two in one moment are too many");
+    sim.wait(1_000);
+    granted(&sim.claim(1, "a"));
 }
 
 #[test]

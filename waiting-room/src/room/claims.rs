@@ -46,8 +46,14 @@ impl Inner {
                         claimed(Answered::Admitted);
                         return Ok(ClaimAnswer::Admitted(pass));
                     }
-                    Outcome::TokenUsed => return Ok(ClaimAnswer::TokenUsed),
-                    Outcome::Over => return Ok(ClaimAnswer::Missed),
+                    Outcome::TokenUsed => {
+                        claimed(Answered::TokenUsed);
+                        return Ok(ClaimAnswer::TokenUsed);
+                    }
+                    Outcome::Over => {
+                        claimed(Answered::Over);
+                        return Ok(ClaimAnswer::Missed);
+                    }
                     Outcome::Again => {}
                 },
                 Taken::NotYet(why) => {
@@ -103,7 +109,7 @@ impl Inner {
                     walked_in(Answered::Closed);
                     return Ok(WalkIn::Closed);
                 }
-                Taken::NoNumbers => self.lease_now(&desk).await?,
+                Taken::NoNumbers => self.top_up(&desk, 1).await?,
                 // Both are answers to a number, which a walk-in has not.
                 Taken::TokenUsed | Taken::Over => {
                     walked_in(Answered::NotYet(NotYet::Waiting));
@@ -172,6 +178,7 @@ impl Inner {
             Err(error) => {
                 if error.is_retryable() {
                     self.settle(desk, number, Settlement::Failed).await?;
+                    self.pace.notify_one();
                 }
                 return Err(error);
             }
@@ -224,7 +231,8 @@ impl Inner {
     /// Ends the slot, first in `Books`, then in the store. A place that was never admitted is
     /// given up too if `places`.
     pub(super) async fn leave(self: &Arc<Self>, slot: &SlotRef, places: bool) -> Result<(), Error> {
-        let desk = self.known_desk(&slot.queue).await?;
+        // A queue that is not there has nothing to end.
+        let Some(desk) = self.desk(&slot.queue).await? else { return Ok(()) };
         match self.place(&desk, slot.number).await? {
             Place::Admitted { committed: true, .. } => {
                 self.end_in_books(slot).await?;

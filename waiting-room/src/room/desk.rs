@@ -39,7 +39,8 @@ pub(crate) struct Desk {
     pub(super) joins: Joins,
     pub(super) admitting: Admitting,
     pub(super) demand: Demand,
-    pub(super) leasing: AtomicBool,
+    /// Leases are taken one at a time.
+    pub(super) leasing: tokio::sync::Mutex<()>,
     /// The pacer commits a step.
     pub(crate) stepping: AtomicBool,
 }
@@ -137,7 +138,7 @@ impl Inner {
             joins: Joins::default(),
             admitting: Admitting::default(),
             demand: Demand::default(),
-            leasing: AtomicBool::new(false),
+            leasing: tokio::sync::Mutex::default(),
             stepping: AtomicBool::new(false),
         });
         self.recover(&desk, 0).await?;

@@ -222,13 +222,12 @@ impl Inner {
     /// those for whom there is room.
     async fn reserve(self: &Arc<Self>, desk: &Arc<Desk>, count: u64) -> Result<Batch, Error> {
         let straight = !self.is_slow(&desk.id);
-        let mut lease = None;
+        let ask = Reserve { count, lease: None, straight };
         for _ in 0..LEASES_MAX {
-            let ask = Reserve { count, lease, straight };
             let (generation, got) = self.ask(desk, |mark| self.store.reserve(mark, ask)).await?;
             if got.count == 0 {
                 counter!(LEASES_EXHAUSTED_TOTAL).increment(1);
-                lease = self.lease(desk, generation, count).await?;
+                self.top_up(desk, 1).await?;
                 continue;
             }
             self.counters.joins.increment(got.count);

@@ -9,7 +9,6 @@ use ledger::books::Leased;
 use metrics::counter;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 /// The next lease is taken when the numbers left last for one 32nd of a second: longer than a
 /// commit takes, and no more than so many are in doubt as to whether anyone has them after a loss.
@@ -45,48 +44,40 @@ impl Demand {
 }
 
 impl Inner {
-    /// Leases at least `count` numbers; the range is to be given to the store. `None` when the
-    /// copy is stale, which the store will say itself.
-    pub(super) async fn lease(
-        &self,
-        desk: &Desk,
-        generation: u64,
-        count: u64,
-    ) -> Result<Option<(u64, u64)>, Error> {
+    /// Sees to it that at least `least` numbers are left to give. Leases of a node go one after
+    /// another: what lies before the start of the last one was given.
+    pub(super) async fn top_up(&self, desk: &Desk, least: u64) -> Result<(), Error> {
+        let _turn = desk.leasing.lock().await;
+        let give = |lease| Reserve { count: 0, lease, straight: false };
+        let (generation, had) = self.ask(desk, |mark| self.store.reserve(mark, give(None))).await?;
+        if had.left >= least {
+            return Ok(());
+        }
         let per_second = desk.demand.add(0, self.clock.now());
         let ahead = per_second.saturating_mul(u64::from(self.config.lease_ahead_seconds));
-        let count = count.max(ahead).max(self.config.lease_min).max(1);
+        let count = ahead.max(least).max(self.config.lease_min).max(1);
         match self.admissions.lease(&desk.id, generation, count).await? {
             Leased::Numbers { first, last } => {
                 counter!(LEASES_TOTAL).increment(1);
-                Ok(Some((first, last)))
+                let lease = Some((first, last));
+                self.ask(desk, |mark| self.store.reserve(mark, give(lease))).await.map(drop)
             }
-            Leased::Stale => {
-                self.recover(desk, generation).await?;
-                Ok(None)
-            }
+            Leased::Stale => self.recover(desk, generation).await,
         }
     }
 
     /// Takes the next lease in the background when few numbers are left.
     pub(super) fn lease_ahead(self: &Arc<Self>, desk: &Arc<Desk>, left: u64, per_second: u64) {
-        if left >= per_second / AHEAD_SHARE || desk.leasing.swap(true, Ordering::AcqRel) {
+        let least = per_second / AHEAD_SHARE;
+        if left >= least || desk.leasing.try_lock().is_err() {
             return;
         }
         let (room, desk) = (self.clone(), desk.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = room.lease_now(&desk).await {
+            if let Err(error) = room.top_up(&desk, least).await {
                 tracing::warn!(%error, queue.id = %desk.id, "numbers cannot be leased ahead");
             }
-            desk.leasing.store(false, Ordering::Release);
         });
-    }
-
-    /// Takes a lease and gives it to the store.
-    pub(super) async fn lease_now(&self, desk: &Desk) -> Result<(), Error> {
-        let lease = self.lease(desk, desk.generation(), 1).await?;
-        let give = Reserve { count: 0, lease, straight: false };
-        self.ask(desk, |mark| self.store.reserve(mark, give)).await.map(drop)
     }
 }
 

@@ -16,12 +16,23 @@ impl Inner {
         let Some(desk) = self.desk(queue).await? else { return Ok(None) };
         let _turn = desk.configuring.lock().await;
         let Some(old) = self.events.queue(queue).await? else { return Ok(None) };
+        self.change(&desk, &old, patch).await
+    }
+
+    /// Changes the settings from `old`, read by whoever has the desk's turn to configure.
+    async fn change(
+        self: &Arc<Self>,
+        desk: &Desk,
+        old: &Queue,
+        patch: QueuePatch,
+    ) -> Result<Option<Queue>, Error> {
+        let queue = &old.id;
         let lowered = lowered(old.settings, patch.applied_to(old.settings));
         // The revision that the change will have: until then nobody applies older settings.
         let coming = old.revision + 1;
         let mut now = self.clock.now();
         if lowered != old.settings {
-            let applied = self.apply(&desk, lowered, coming).await?;
+            let applied = self.apply(desk, lowered, coming).await?;
             // A slot given in the same millisecond was given under the old settings.
             now = self.clock.now().max(applied.plus_millis(1));
         }
@@ -32,10 +43,10 @@ impl Inner {
             Ok(None) | Err(_) => self.events.queue(queue).await?,
         };
         if let Some(queue) = current {
-            self.apply(&desk, queue.settings, queue.revision.max(coming)).await?;
+            self.apply(desk, queue.settings, queue.revision.max(coming)).await?;
             desk.set_opens_at(queue.opens_at);
         }
-        self.refresh(&desk).await?;
+        self.refresh(desk).await?;
         self.pace.notify_one();
         Ok(patched?)
     }
@@ -70,14 +81,21 @@ impl Inner {
     }
 
     /// Opens a pre-queue whose time has come. False when somebody made it a pre-queue after that
-    /// time: then it waits for somebody to open it.
+    /// time: then it waits for somebody to open it. False as well when somebody has changed it
+    /// since `queue` was read: what an admin says meanwhile is never overwritten.
     pub(crate) async fn open_due(self: &Arc<Self>, queue: &Queue) -> Result<bool, Error> {
+        let Some(desk) = self.desk(&queue.id).await? else { return Ok(false) };
+        let _turn = desk.configuring.lock().await;
+        let current = self.events.queue(&queue.id).await?;
+        let Some(current) = current.filter(|now| now.revision == queue.revision) else {
+            return Ok(false);
+        };
         let history = self.events.limits(&queue.id).await?;
-        if !opens_by_itself(&history, queue) {
+        if !self.is_due(&current) || !opens_by_itself(&history, &current) {
             return Ok(false);
         }
         let open = QueuePatch { state: Some(QueueState::Open), ..QueuePatch::default() };
-        self.configure(&queue.id, open).await?;
+        self.change(&desk, &current, open).await?;
         tracing::info!(queue.id = %queue.id, "the queue opened");
         Ok(true)
     }

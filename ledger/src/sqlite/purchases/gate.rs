@@ -56,7 +56,8 @@ pub(super) async fn issue(
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO tickets (id, booking_id, event_id, account_id, item, seat, label, issue, state) \
+        "INSERT INTO tickets \
+           (id, booking_id, event_id, account_id, item, seat, label, issue, state) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
            value ->> 6, 1, 'valid' FROM json_each(?1)",
     )

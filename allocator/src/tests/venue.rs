@@ -1,0 +1,219 @@
+//! An embedded ledger with one event, an allocator on it, and a payment worker played by hand.
+use crate::conformance::House;
+use crate::{
+    BookAnswer, BookRequest, BookTarget, Config, Error, Keyed, LocalSeatStore, LockAnswer,
+    LockRequest, Parts, SeatAllocator, SeatHold, Wish,
+};
+use async_trait::async_trait;
+use ledger::books::{Begun, Settlement};
+use ledger::conformance::{TestLedger, sqlite_ledger_at};
+use ledger::purchase::ChargeResult;
+use ledger::{
+    AccountId, Backlog, Booking, BookingCommand, BookingLog, BookingOutcome, Clock, Event, Group,
+    IdSource, Message, PaymentToken, PlaceBooking, QueueSettings, StoreError, Subscription,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(super) struct Venue {
+    pub(super) ledger: TestLedger,
+    pub(super) log: Arc<MoodyLog>,
+    pub(super) clock: Clock,
+    pub(super) ids: IdSource,
+    pub(super) event: Arc<Event>,
+    pub(super) seats: SeatAllocator,
+}
+
+/// How the log behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Well,
+    /// Refuses, and says so.
+    Down,
+    /// Appends, and loses the reply.
+    Mute,
+    /// Loses the messages, and cannot say so.
+    Lossy,
+}
+
+pub(super) struct MoodyLog {
+    inner: Arc<dyn BookingLog>,
+    mood: Mutex<Mood>,
+    /// Every message that was appended.
+    pub(super) appended: Mutex<Vec<Message>>,
+}
+
+impl Venue {
+    pub(super) async fn open() -> Self {
+        let clock = Clock::manual(crate::conformance::NOW);
+        let ledger = sqlite_ledger_at(clock.clone()).await;
+        let ids = IdSource::seeded(1);
+        let event = Arc::new(House::event(&ids));
+        let queue = Some(QueueSettings::default());
+        ledger.books.events.create(&event, queue).await.unwrap();
+        let log = Arc::new(MoodyLog {
+            inner: ledger.log.clone(),
+            mood: Mutex::new(Mood::Well),
+            appended: Mutex::default(),
+        });
+        let seats = allocator(&ledger, log.clone(), &clock, &ids);
+        Self { ledger, log, clock, ids, event, seats }
+    }
+
+    /// The process dies and another one starts on what it left.
+    pub(super) fn restart(&mut self) {
+        self.seats = allocator(&self.ledger, self.log.clone(), &self.clock, &self.ids);
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        self.ids.account(self.clock.now())
+    }
+
+    pub(super) fn wait_seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(super) async fn lock(&self, who: &AccountId, places: &[u32]) -> LockAnswer {
+        let request = LockRequest {
+            event: self.event.clone(),
+            account: who.clone(),
+            slot: None,
+            wish: Wish::Places(places.to_vec()),
+            key: None,
+        };
+        self.seats.lock(request).await.unwrap()
+    }
+
+    pub(super) async fn held(&self, who: &AccountId, places: &[u32]) -> SeatHold {
+        match self.lock(who, places).await {
+            LockAnswer::Held(hold) => hold,
+            other => panic!("expected a hold, got {other:?}"),
+        }
+    }
+
+    pub(super) async fn book(
+        &self,
+        hold: &SeatHold,
+        key: Option<&str>,
+    ) -> Result<BookAnswer, Error> {
+        let key = key.map(|key| Keyed { key: key.to_owned(), body_hash: [0; 32] });
+        let request = BookRequest {
+            event: self.event.clone(),
+            account: hold.account.clone(),
+            target: BookTarget::Hold(hold.id.clone()),
+            payment_token: PaymentToken::parse("tok_good").unwrap(),
+            key,
+        };
+        self.seats.book(request).await
+    }
+
+    pub(super) async fn booked(&self, hold: &SeatHold) -> Booking {
+        match self.book(hold, None).await.unwrap() {
+            BookAnswer::Accepted(booking) => *booking,
+            other => panic!("expected a booking, got {other:?}"),
+        }
+    }
+
+    /// The letters of the first places.
+    pub(super) async fn drawn(&self, places: usize) -> String {
+        // Older than any map may be.
+        self.clock.advance(Duration::from_millis(1));
+        let shown = self.seats.seats(&self.event.id).await.unwrap().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+        body["sections"]["stalls"].as_str().unwrap()[..places].to_owned()
+    }
+
+    pub(super) fn commands(&self) -> Vec<PlaceBooking> {
+        let appended = self.log.appended.lock().unwrap();
+        let place = |message: &Message| match message {
+            Message::Command(BookingCommand::Place(command)) => Some(command.clone()),
+            Message::Command(BookingCommand::Cancel(_)) | Message::Outcome(_) => None,
+        };
+        appended.iter().filter_map(place).collect()
+    }
+
+    /// Claims the seats of the newest command, as the payment worker does.
+    pub(super) async fn claim(&self) -> PlaceBooking {
+        let command = self.commands().pop().unwrap();
+        let begun =
+            self.ledger.books.purchases.begin(std::slice::from_ref(&command), self.clock.now());
+        assert!(matches!(begun.await.unwrap()[0], Begun::Charge(_)));
+        command
+    }
+
+    /// Claims, and writes the gateway's answer; nobody is told yet.
+    pub(super) async fn decide(&self, captured: bool) -> BookingOutcome {
+        let command = self.claim().await;
+        self.settle(&command, captured).await
+    }
+
+    pub(super) async fn settle(&self, command: &PlaceBooking, captured: bool) -> BookingOutcome {
+        let result = if captured {
+            ChargeResult::Captured { charge_id: "ch_1".into(), amount: command.total }
+        } else {
+            ChargeResult::Declined { code: "no_funds".into() }
+        };
+        let settlement = [Settlement { booking_id: command.booking_id.clone(), result }];
+        let settled = self.ledger.books.purchases.settle(&settlement, self.clock.now());
+        settled.await.unwrap().pop().unwrap()
+    }
+
+    pub(super) async fn publish(&self, outcome: BookingOutcome) {
+        self.log.append(vec![Message::Outcome(Box::new(outcome))]).await.unwrap();
+    }
+}
+
+fn allocator(
+    ledger: &TestLedger,
+    log: Arc<MoodyLog>,
+    clock: &Clock,
+    ids: &IdSource,
+) -> SeatAllocator {
+    SeatAllocator::new(Parts {
+        store: Arc::new(LocalSeatStore::new(ledger.journal.clone())),
+        purchases: ledger.books.purchases.clone(),
+        events: ledger.books.events.clone(),
+        log,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        config: Config {
+            seats_per_lock_max: 10,
+            sweep_interval_ms: 250,
+            sweep_batch_max: 2,
+            seats_age_max_ms: 1,
+            declined_hold_seconds: 120,
+            outcome_batch_max: 100,
+            key_seconds: 86_400,
+        },
+    })
+}
+
+impl MoodyLog {
+    pub(super) fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+}
+
+#[async_trait]
+impl BookingLog for MoodyLog {
+    async fn append(&self, messages: Vec<Message>) -> Result<(), StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        let unknown = || StoreError::unknown("appending", "the reply was lost");
+        match mood {
+            Mood::Down => return Err(StoreError::unavailable("appending", "the log is down")),
+            Mood::Lossy => return Err(unknown()),
+            Mood::Well | Mood::Mute => {}
+        }
+        self.appended.lock().unwrap().extend(messages.iter().cloned());
+        self.inner.append(messages).await?;
+        if mood == Mood::Mute { Err(unknown()) } else { Ok(()) }
+    }
+
+    async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
+        self.inner.subscribe(group).await
+    }
+
+    async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {
+        self.inner.backlog(group).await
+    }
+}

@@ -1,0 +1,132 @@
+//! The same key and body, the same answer and one effect.
+use crate::client::{Answer, Ask};
+use crate::house::House;
+use ledger::Role;
+use ledger::books::RequestKey;
+use serde_json::json;
+
+fn keyed(ask: Ask, key: &str) -> Ask {
+    ask.header("idempotency-key", key)
+}
+
+fn same(one: &Answer, two: &Answer) {
+    assert_eq!(one.status, two.status);
+    assert_eq!(one.body, two.body);
+    for name in ["content-type", "location", "set-cookie", "admission-pass"] {
+        assert_eq!(one.header(name), two.header(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_made_once() {
+    let house = House::open().await;
+    let (admin, other) = (house.login(Role::Admin).await, house.login(Role::Admin).await);
+    let form = json!({ "name": "N", "date": "2030-05-01", "venue": "V", "total_seats": 1 });
+    let make = |login: &str, key: &str, form| {
+        keyed(house.ask("POST", "/api/events").login(login).json(form), key).send()
+    };
+    let first = make(&admin, "k1", &form).await.expect(201);
+    same(&first, &make(&admin, "\"k1\"", &form).await);
+    let mut changed = form.clone();
+    changed["name"] = json!("M");
+    let mismatch = make(&admin, "k1", &changed).await;
+    assert_eq!(mismatch.refusal(), (422, "idempotency_mismatch".into()));
+    let theirs = make(&other, "k1", &form).await.expect(201);
+    assert_ne!(theirs.json()["id"], first.json()["id"], "a key is its account's own");
+    let second = make(&admin, "k2", &form).await.expect(201);
+    assert_ne!(second.json()["id"], first.json()["id"]);
+    let events = house.get("/api/events").await.json();
+    assert_eq!(events["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_registration_is_answered_again() {
+    let house = House::open().await;
+    let form = json!({ "username": "alice", "password": "correct horse" });
+    let make = || keyed(house.ask("POST", "/api/auth/register").json(&form), "k").send();
+    let first = make().await.expect(201);
+    same(&first, &make().await);
+    let bare = house.ask("POST", "/api/auth/register").json(&form).send().await;
+    assert_eq!(bare.refusal(), (409, "username_taken".into()));
+}
+
+#[tokio::test]
+async fn a_refusal_is_kept_too() {
+    let house = House::open().await;
+    let form = json!({ "username": "alice", "password": "correct horse" });
+    house.ask("POST", "/api/auth/register").json(&form).send().await.expect(201);
+    let again = || keyed(house.ask("POST", "/api/auth/register").json(&form), "late").send();
+    let first = again().await;
+    assert_eq!(first.refusal(), (409, "username_taken".into()));
+    same(&first, &again().await);
+}
+
+#[tokio::test]
+async fn a_join_key_counts_only_with_a_login() {
+    let house = House::open().await;
+    let event = house.event(json!({ "total_seats": 1, "queue": { "state": "paused" } })).await;
+    let path = format!("/api/queue/{event}/join");
+    let login = house.login(Role::User).await;
+    let mine = || keyed(house.ask("POST", &path).login(&login), "k").send();
+    let first = mine().await.expect(201);
+    same(&first, &mine().await);
+    let anyone = || keyed(house.ask("POST", &path), "k").send();
+    let (one, two) = (anyone().await.expect(201), anyone().await.expect(201));
+    assert_ne!(one.json()["number"], two.json()["number"]);
+}
+
+#[tokio::test]
+async fn locks_and_books_keep_their_keys() {
+    let house = House::open().await;
+    let event = house.event(json!({ "total_seats": 9 })).await;
+    let login = house.login(Role::User).await;
+    let post = |path: &str, key: &str, body| {
+        keyed(house.ask("POST", path).login(&login).json(body), key).send()
+    };
+    let best = json!({ "event_id": event, "best_available": { "quantity": 1 } });
+    let first = post("/api/tickets/lock", "k", &best).await.expect(200).json();
+    let again = post("/api/tickets/lock", "k", &best).await.expect(200).json();
+    assert_eq!(again["hold_id"], first["hold_id"]);
+    let other = json!({ "event_id": event, "best_available": { "quantity": 2 } });
+    let mismatch = post("/api/tickets/lock", "k", &other).await;
+    assert_eq!(mismatch.refusal(), (422, "idempotency_mismatch".into()));
+
+    let book = json!({ "event_id": event, "hold_id": first["hold_id"] });
+    let one = post("/api/tickets/book", "b", &book).await.expect(202).json();
+    let two = post("/api/tickets/book", "b", &book).await.expect(202).json();
+    assert_eq!(one["booking_id"], two["booking_id"]);
+}
+
+#[tokio::test]
+async fn keys_that_are_none_are_refused() {
+    let house = House::open().await;
+    let (event, login) =
+        (house.event(json!({ "total_seats": 1 })).await, house.login(Role::User).await);
+    let lock = json!({ "event_id": event, "seat_number": 1 });
+    for key in ["a b", "\"\"", &"x".repeat(256)] {
+        let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
+        let refused = keyed(ask, key).send().await;
+        assert_eq!(refused.refusal(), (400, "malformed".into()), "{key}");
+    }
+    let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
+    let refused = keyed(keyed(ask, "a"), "b").send().await;
+    assert_eq!(refused.refusal(), (400, "malformed".into()));
+}
+
+#[tokio::test]
+async fn a_request_that_runs_is_not_begun_again() {
+    let house = House::open().await;
+    let (account, login) = house.account(Role::Admin).await;
+    let form = json!({ "name": "N", "date": "2030-05-01", "venue": "V", "total_seats": 1 });
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, form.to_string().as_bytes());
+    let key = RequestKey {
+        account: account.as_str().to_owned(),
+        route: "POST /api/events".into(),
+        key: "k".into(),
+    };
+    let hash = digest.as_ref().try_into().unwrap();
+    house.ledger.books.requests.begin(&key, hash, house.clock.now()).await.unwrap();
+    let ask = house.ask("POST", "/api/events").login(&login).json(&form);
+    let running = keyed(ask, "k").send().await;
+    assert_eq!(running.refusal(), (409, "idempotency_running".into()));
+}
