@@ -6,6 +6,7 @@
 mod admissions;
 mod audit;
 mod events;
+mod layouts;
 mod people;
 mod purchases;
 
@@ -14,7 +15,9 @@ pub use audit::{
     AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
 };
 pub use events::{EventCreated, Events, LimitsChange};
+pub(crate) use layouts::Layouts;
 pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
+pub(crate) use people::REQUEST_LEASE_SECONDS;
 pub use purchases::{
     Begun, Claim, ClaimState, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement,
 };

@@ -8,6 +8,7 @@ pub mod events;
 pub mod journal;
 pub mod log;
 pub mod people;
+pub mod postgres;
 pub mod purchases;
 pub mod sample;
 pub mod views;

@@ -27,8 +27,13 @@ mod journal;
 mod log;
 pub mod metrics;
 pub mod projector;
-pub mod sqlite;
+mod rows;
 mod views;
+
+pub mod kafka;
+pub mod postgres;
+pub mod scylla;
+pub mod sqlite;
 
 pub mod audit;
 

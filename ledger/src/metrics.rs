@@ -12,6 +12,11 @@ pub const WRITER_WORKS_TOTAL: &str = "tidegate_ledger_writer_works_total";
 pub const WRITER_COMMITS_TOTAL: &str = "tidegate_ledger_writer_commits_total";
 pub const WRITER_FAILURES_TOTAL: &str = "tidegate_ledger_writer_failures_total";
 pub const WRITER_COMMIT_SECONDS: &str = "tidegate_ledger_writer_commit_seconds";
+pub const POSTGRES_TRANSACTIONS_TOTAL: &str = "tidegate_ledger_postgres_transactions_total";
+pub const POSTGRES_TRANSACTION_SECONDS: &str = "tidegate_ledger_postgres_transaction_seconds";
+pub const POSTGRES_COLLISIONS_TOTAL: &str = "tidegate_ledger_postgres_collisions_total";
+pub const POSTGRES_CONNECTIONS: &str = "tidegate_ledger_postgres_connections";
+pub const POSTGRES_CONNECTIONS_IDLE: &str = "tidegate_ledger_postgres_connections_idle";
 pub const LOG_APPENDED_TOTAL: &str = "tidegate_ledger_log_appended_total";
 pub const LOG_DELIVERED_TOTAL: &str = "tidegate_ledger_log_delivered_total";
 pub const LOG_DEAD_TOTAL: &str = "tidegate_ledger_log_dead_total";
@@ -33,6 +38,15 @@ pub fn describe() {
         Unit::Seconds,
         "From the start of a group's transaction until it is durable"
     );
+    describe_counter!(POSTGRES_TRANSACTIONS_TOTAL, Unit::Count, "Transactions, by what they came to");
+    describe_histogram!(
+        POSTGRES_TRANSACTION_SECONDS,
+        Unit::Seconds,
+        "From the wish for a connection until the transaction is durable or has failed"
+    );
+    describe_counter!(POSTGRES_COLLISIONS_TOTAL, Unit::Count, "Tries that collided with others");
+    describe_gauge!(POSTGRES_CONNECTIONS, Unit::Count, "Connections that are open");
+    describe_gauge!(POSTGRES_CONNECTIONS_IDLE, Unit::Count, "Connections that nobody uses");
     describe_counter!(LOG_APPENDED_TOTAL, Unit::Count, "Messages the log acknowledged, by topic");
     describe_counter!(LOG_DELIVERED_TOTAL, Unit::Count, "Messages given to a group's reader");
     describe_counter!(LOG_DEAD_TOTAL, Unit::Count, "Messages nobody could read, by topic");
@@ -66,6 +80,33 @@ pub(crate) fn writer_finished(committed: bool, took: Duration) {
     let outcome = if committed { WRITER_COMMITS_TOTAL } else { WRITER_FAILURES_TOTAL };
     counter!(outcome).increment(1);
     histogram!(WRITER_COMMIT_SECONDS).record(took.as_secs_f64());
+}
+
+/// What became of a transaction in Postgres.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Transaction {
+    Committed,
+    Undone,
+    Unsure,
+}
+
+pub(crate) fn transaction(fate: Transaction, took: Duration) {
+    let outcome = match fate {
+        Transaction::Committed => "committed",
+        Transaction::Undone => "undone",
+        Transaction::Unsure => "unsure",
+    };
+    counter!(POSTGRES_TRANSACTIONS_TOTAL, "outcome" => outcome).increment(1);
+    histogram!(POSTGRES_TRANSACTION_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn transaction_collided() {
+    counter!(POSTGRES_COLLISIONS_TOTAL).increment(1);
+}
+
+pub(crate) fn connections(open: u32, idle: usize) {
+    gauge!(POSTGRES_CONNECTIONS).set(f64::from(open));
+    gauge!(POSTGRES_CONNECTIONS_IDLE).set(idle as f64);
 }
 
 pub(crate) fn appended(topic: Topic, messages: u64) {

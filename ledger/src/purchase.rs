@@ -5,6 +5,12 @@
 #[cfg(test)]
 mod tests;
 
+mod board;
+mod desk;
+
+pub(crate) use board::{Board, Opened, PlaceKey, SeatsKey, may_claim, open_batch, seats_key};
+pub(crate) use desk::Desk;
+
 use crate::booking::{
     Booking, BookingOutcome, BookingStatus, BookingTicket, PlaceBooking, Refund, RefundStatus,
 };

@@ -47,6 +47,9 @@ pub struct RequestAnswer {
     pub body: Vec<u8>,
 }
 
+/// How long the one who began a request has it to itself (rule 18).
+pub(crate) const REQUEST_LEASE_SECONDS: u32 = 30;
+
 /// The answer to beginning a keyed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestBegun {

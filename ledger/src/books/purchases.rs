@@ -43,6 +43,19 @@ pub enum DueWork {
     Refund(Box<Purchase>),
 }
 
+impl DueWork {
+    /// What there is to do for a purchase; `None` when the gateway has nothing more to say.
+    pub(crate) fn of(purchase: Purchase) -> Option<Self> {
+        if purchase.awaits_gateway() {
+            Some(Self::Resolve(Box::new(purchase)))
+        } else if purchase.pending_refund().is_some() {
+            Some(Self::Refund(Box::new(purchase)))
+        } else {
+            None
+        }
+    }
+}
+
 /// A live claim: who owns a place according to the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {

@@ -1,13 +1,14 @@
 //! Accounts in SQLite.
 use super::SqliteFile;
-use super::row::{known, parsed, time, unread};
+use super::row::unread;
 use crate::account::{Account, Role};
 use crate::books::{AccountCreated, Accounts};
 use crate::error::StoreError;
 use crate::ids::AccountId;
+use crate::rows;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection};
+use sqlx::{Error, SqliteConnection};
 
 /// [`Accounts`] in a [`SqliteFile`].
 #[derive(Clone)]
@@ -40,7 +41,7 @@ impl Accounts for SqliteAccounts {
     async fn by_name(&self, username: &str) -> Result<Option<Account>, StoreError> {
         let found = sqlx::query("SELECT * FROM accounts WHERE username = ?")
             .bind(username)
-            .try_map(|row: SqliteRow| account_of(&row))
+            .try_map(|row: SqliteRow| rows::account(&row))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an account by its name"))
     }
@@ -48,7 +49,7 @@ impl Accounts for SqliteAccounts {
     async fn by_id(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         let found = sqlx::query("SELECT * FROM accounts WHERE id = ?")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| account_of(&row))
+            .try_map(|row: SqliteRow| rows::account(&row))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an account"))
     }
@@ -93,14 +94,4 @@ async fn create(
         .fetch_optional(connection)
         .await?;
     Ok(if own.is_some() { AccountCreated::Created } else { AccountCreated::Taken })
-}
-
-fn account_of(row: &SqliteRow) -> Result<Account, Error> {
-    Ok(Account {
-        id: parsed(row, "id", AccountId::parse)?,
-        username: row.try_get("username")?,
-        password_hash: row.try_get("password_hash")?,
-        role: known(row, "role", Role::parse)?,
-        created_at: time(row, "created_at")?,
-    })
 }

@@ -1,14 +1,15 @@
 //! Admissions in SQLite: generations, number leases, steps, and who was let in.
 use super::SqliteFile;
-use super::row::{count, known, parsed, signed, time, time_maybe, unread};
-use crate::admission::{Admission, AdmissionSource, SlotRef};
+use super::row::{count, signed, unread};
+use crate::admission::{Admission, SlotRef};
 use crate::books::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::ids::{AccountId, QueueId};
+use crate::ids::QueueId;
+use crate::rows;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection};
+use sqlx::{Error, SqliteConnection};
 
 /// [`Admissions`] in a [`SqliteFile`].
 #[derive(Clone)]
@@ -32,7 +33,7 @@ impl Admissions for SqliteAdmissions {
              FROM queues q WHERE id = ?",
         )
         .bind(queue.as_str())
-        .try_map(|row: SqliteRow| record_of(&row))
+        .try_map(|row: SqliteRow| rows::queue_record(&row))
         .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading a queue's record"))
     }
@@ -86,7 +87,7 @@ impl Admissions for SqliteAdmissions {
         )
         .bind(queue.as_str())
         .bind(since)
-        .try_map(|row: SqliteRow| step_of(&row))
+        .try_map(|row: SqliteRow| rows::step(&row))
         .fetch_all(self.file.readers());
         steps.await.map_err(unread("reading a queue's steps"))
     }
@@ -130,7 +131,7 @@ impl Admissions for SqliteAdmissions {
         let found = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? AND number = ?")
             .bind(slot.queue.as_str())
             .bind(signed(slot.number))
-            .try_map(|row: SqliteRow| admission_of(&row))
+            .try_map(|row: SqliteRow| rows::admission(&row))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an admission"))
     }
@@ -138,7 +139,7 @@ impl Admissions for SqliteAdmissions {
     async fn admissions(&self, queue: &QueueId) -> Result<Vec<Admission>, StoreError> {
         let all = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? ORDER BY number")
             .bind(queue.as_str())
-            .try_map(|row: SqliteRow| admission_of(&row))
+            .try_map(|row: SqliteRow| rows::admission(&row))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading a queue's admissions"))
     }
@@ -266,39 +267,9 @@ async fn admit_one(connection: &mut SqliteConnection, row: &Admission) -> Result
     let existing = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? AND number = ?")
         .bind(row.slot.queue.as_str())
         .bind(signed(row.slot.number))
-        .try_map(|row: SqliteRow| admission_of(&row))
+        .try_map(|row: SqliteRow| rows::admission(&row))
         .fetch_one(connection);
     Ok(Admitted::Exists(existing.await?))
-}
-
-fn record_of(row: &SqliteRow) -> Result<QueueRecord, Error> {
-    Ok(QueueRecord {
-        generation: count(row, "generation")?,
-        leased_to: count(row, "leased_to")?,
-        lease_start: count(row, "lease_start")?,
-        now_serving: count(row, "now_serving")?,
-        admitted_max: count(row, "admitted_max")?,
-    })
-}
-
-fn step_of(row: &SqliteRow) -> Result<QueueStep, Error> {
-    Ok(QueueStep {
-        now_serving: count(row, "now_serving")?,
-        at: time(row, "at")?,
-        granting_millis: row.try_get("granting_millis")?,
-    })
-}
-
-fn admission_of(row: &SqliteRow) -> Result<Admission, Error> {
-    let queue = parsed(row, "queue_id", QueueId::parse)?;
-    Ok(Admission {
-        slot: SlotRef { queue, number: count(row, "number")? },
-        account: parsed(row, "account_id", AccountId::parse)?,
-        at: time(row, "at")?,
-        until: time(row, "until")?,
-        ended_at: time_maybe(row, "ended_at")?,
-        source: known(row, "source", AdmissionSource::parse)?,
-    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What the audit reads of a SQLite file, rows that the other books never show included.
-use super::row::{count, known, parsed, time, time_maybe, undecodable, unread};
+use super::row::{count, time, undecodable, unread};
 use super::{MIGRATIONS, SqliteFile};
 use crate::booking::BookingCommand;
 use crate::books::{
     AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
 };
 use crate::error::StoreError;
-use crate::ids::{AccountId, BookingId, EventId, PlaceId};
 use crate::log::{Message, Topic};
 use crate::page::{Cursor, Page};
+use crate::rows;
 use crate::ticket::Ticket;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
@@ -54,7 +54,7 @@ impl SqliteAuditReads {
 impl AuditReads for SqliteAuditReads {
     async fn claims(&self, cursor: Cursor) -> Result<Page<ClaimRecord>, StoreError> {
         let sql = "SELECT rowid AS mark, * FROM claims WHERE rowid > ? ORDER BY rowid LIMIT ?";
-        self.page("reading all claims", sql, cursor, claim_of).await
+        self.page("reading all claims", sql, cursor, rows::claim_record).await
     }
 
     async fn transfers(&self, cursor: Cursor) -> Result<Page<TransferRecord>, StoreError> {
@@ -63,7 +63,7 @@ impl AuditReads for SqliteAuditReads {
 
     async fn tickets(&self, cursor: Cursor) -> Result<Page<Ticket>, StoreError> {
         let sql = "SELECT rowid AS mark, * FROM tickets WHERE rowid > ? ORDER BY rowid LIMIT ?";
-        self.page("reading all tickets", sql, cursor, super::purchases::ticket_of).await
+        self.page("reading all tickets", sql, cursor, rows::ticket).await
     }
 
     async fn commands(&self, cursor: Cursor) -> Result<Page<LoggedCommand>, StoreError> {
@@ -76,7 +76,7 @@ impl AuditReads for SqliteAuditReads {
 
     async fn seat_counts(&self) -> Result<Vec<SeatCount>, StoreError> {
         let all = sqlx::query("SELECT * FROM account_seats")
-            .try_map(|row: SqliteRow| seat_count_of(&row))
+            .try_map(|row: SqliteRow| rows::seat_count(&row))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading the seats counted for accounts"))
     }
@@ -102,21 +102,6 @@ fn is_ours(sql: &str) -> bool {
     MIGRATIONS.iter().any(|migration| migration.sql.as_str().contains(sql))
 }
 
-fn claim_of(row: &SqliteRow) -> Result<ClaimRecord, Error> {
-    Ok(ClaimRecord {
-        event_id: parsed(row, "event_id", EventId::parse)?,
-        place: parsed(row, "place", PlaceId::parse)?,
-        booking_id: parsed(row, "booking_id", BookingId::parse)?,
-        account_id: parsed(row, "account_id", AccountId::parse)?,
-        sold: known(row, "state", |state| match state {
-            "paying" => Some(false),
-            "sold" => Some(true),
-            _ => None,
-        })?,
-        released_at: time_maybe(row, "released_at")?,
-    })
-}
-
 fn command_of(row: &SqliteRow) -> Result<LoggedCommand, Error> {
     let (kind, value): (&str, &[u8]) = (row.try_get("type")?, row.try_get("value")?);
     let ask = match Message::decode(Topic::Bookings, kind, value) {
@@ -132,13 +117,5 @@ fn command_of(row: &SqliteRow) -> Result<LoggedCommand, Error> {
         ask,
         appended_at: time(row, "appended_at")?,
         dead: row.try_get("dead")?,
-    })
-}
-
-fn seat_count_of(row: &SqliteRow) -> Result<SeatCount, Error> {
-    Ok(SeatCount {
-        event_id: parsed(row, "event_id", EventId::parse)?,
-        account_id: parsed(row, "account_id", AccountId::parse)?,
-        seats: count(row, "seats")?,
     })
 }

@@ -1,19 +1,18 @@
 //! Events and queue settings in SQLite.
-mod layouts;
-mod rows;
+mod statements;
 
-use self::layouts::Layouts;
-use self::rows::{
-    EventRow, insert_event, insert_limits, insert_queue, limits_of, queue_of, write_settings,
+use self::statements::{
+    SELECT_EVENT, SELECT_EVENTS, insert_event, insert_limits, insert_queue, write_settings,
 };
 use super::SqliteFile;
 use super::row::{count, parsed, signed, unread};
-use crate::books::{EventCreated, Events, LimitsChange, Raised};
+use crate::books::{EventCreated, Events, Layouts, LimitsChange, Raised};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::{Event, Queue, QueuePatch, QueueSettings};
 use crate::ids::{EventId, QueueId};
 use crate::page::{Cursor, Page};
+use crate::rows::{self, EventRow};
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, SqliteConnection};
@@ -32,7 +31,11 @@ impl SqliteEvents {
     }
 
     async fn with_layout(&self, row: EventRow) -> Result<Event, StoreError> {
-        let layout = self.layouts.of(&self.file, &row.id).await?;
+        let read = sqlx::query_scalar("SELECT layout FROM events WHERE id = ?")
+            .bind(row.id.as_str())
+            .fetch_one(self.file.readers());
+        let read = async { read.await.map_err(unread("reading a layout")) };
+        let layout = self.layouts.of(&row.id, read).await?;
         Ok(row.event(layout))
     }
 }
@@ -55,7 +58,7 @@ impl Events for SqliteEvents {
     }
 
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        let found = sqlx::query(rows::SELECT_EVENT)
+        let found = sqlx::query(SELECT_EVENT)
             .bind(id.as_str())
             .try_map(|row: SqliteRow| EventRow::read(&row))
             .fetch_optional(self.file.readers());
@@ -66,7 +69,7 @@ impl Events for SqliteEvents {
     }
 
     async fn events(&self, cursor: Cursor) -> Result<Page<Event>, StoreError> {
-        let rows = sqlx::query(rows::SELECT_EVENTS)
+        let rows = sqlx::query(SELECT_EVENTS)
             .bind(cursor.after)
             .bind(i64::from(cursor.limit).saturating_add(1))
             .try_map(|row: SqliteRow| EventRow::read(&row))
@@ -83,14 +86,14 @@ impl Events for SqliteEvents {
     async fn queue(&self, id: &QueueId) -> Result<Option<Queue>, StoreError> {
         let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| queue_of(&row))
+            .try_map(|row: SqliteRow| rows::queue(&row))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading a queue"))
     }
 
     async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
         let all = sqlx::query("SELECT * FROM queues ORDER BY id")
-            .try_map(|row: SqliteRow| queue_of(&row))
+            .try_map(|row: SqliteRow| rows::queue(&row))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("listing queues"))
     }
@@ -119,7 +122,7 @@ impl Events for SqliteEvents {
     async fn limits(&self, id: &QueueId) -> Result<Vec<LimitsChange>, StoreError> {
         let all = sqlx::query("SELECT * FROM queue_limits WHERE queue_id = ? ORDER BY revision")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| limits_of(&row))
+            .try_map(|row: SqliteRow| rows::limits(&row))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading a queue's limits"))
     }
@@ -149,7 +152,7 @@ async fn create(
     layout: &str,
     queue: Option<QueueSettings>,
 ) -> Result<Option<EventCreated>, Error> {
-    let existing = sqlx::query(rows::SELECT_EVENT)
+    let existing = sqlx::query(SELECT_EVENT)
         .bind(event.id.as_str())
         .try_map(|row: SqliteRow| EventRow::read(&row))
         .fetch_optional(&mut *connection)
@@ -181,7 +184,7 @@ async fn patch_queue(
 ) -> Result<Option<Queue>, Error> {
     let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
         .bind(id.as_str())
-        .try_map(|row: SqliteRow| queue_of(&row))
+        .try_map(|row: SqliteRow| rows::queue(&row))
         .fetch_optional(&mut *connection)
         .await?;
     let Some(old) = found else { return Ok(None) };

@@ -10,8 +10,6 @@ mod steps;
 mod tests;
 mod transfers;
 
-pub(super) use gate::decode as ticket_of;
-
 use super::file::SqliteFile;
 use super::row::unread;
 use crate::booking::{BookingOutcome, CancelBooking, PlaceBooking};

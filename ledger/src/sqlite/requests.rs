@@ -1,15 +1,12 @@
 //! Keyed requests in SQLite.
 use super::SqliteFile;
-use super::row::{time, undecodable};
-use crate::books::{RequestAnswer, RequestBegun, RequestKey, Requests};
+use super::row::time;
+use crate::books::{REQUEST_LEASE_SECONDS, RequestAnswer, RequestBegun, RequestKey, Requests};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
+use crate::rows;
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, Row, SqliteConnection};
-
-/// How long the one who began a request has it to itself (rule 18).
-const LEASE_SECONDS: u32 = 30;
 
 /// [`Requests`] in a [`SqliteFile`].
 #[derive(Clone)]
@@ -99,7 +96,7 @@ async fn begin(
         if row.try_get::<&[u8], _>("body_hash")? != body_hash {
             return Ok(RequestBegun::Mismatch);
         }
-        if let Some(answer) = answer_of(&row)? {
+        if let Some(answer) = rows::answer(&row)? {
             return Ok(RequestBegun::Replay(answer));
         }
         if now < time(&row, "lease_until")? {
@@ -118,7 +115,7 @@ async fn begin(
     .bind(&key.key)
     .bind(body_hash.as_slice())
     .bind(now.millis())
-    .bind(now.plus_seconds(LEASE_SECONDS).millis())
+    .bind(now.plus_seconds(REQUEST_LEASE_SECONDS).millis())
     .execute(connection)
     .await?;
     Ok(RequestBegun::New)
@@ -145,16 +142,4 @@ async fn finish(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// `None` while the request is being carried out.
-fn answer_of(row: &SqliteRow) -> Result<Option<RequestAnswer>, Error> {
-    let Some(status) = row.try_get("status")? else { return Ok(None) };
-    let headers: &str = row.try_get("headers")?;
-    Ok(Some(RequestAnswer {
-        status,
-        content_type: row.try_get("content_type")?,
-        headers: serde_json::from_str(headers).map_err(|_| undecodable("headers", headers))?,
-        body: row.try_get("body")?,
-    }))
 }

@@ -5,6 +5,7 @@ use crate::booking::Booking;
 use crate::error::StoreError;
 use crate::ids::{AccountId, BookingId, TicketId};
 use crate::page::{Cursor, LIMIT_MAX, Page};
+use crate::rows;
 use crate::views::Views;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -49,7 +50,7 @@ impl Views for SqliteViews {
                 .fetch_optional(self.file.readers())
                 .await
                 .map_err(unread(DOING))?;
-        text.map(|text| decode(DOING, &text)).transpose()
+        text.map(|text| rows::booking(DOING, &text)).transpose()
     }
 
     async fn bookings_of(
@@ -59,11 +60,8 @@ impl Views for SqliteViews {
     ) -> Result<Page<Booking>, StoreError> {
         const DOING: &str = "listing an account's bookings";
         let limit = cursor.limit.clamp(1, LIMIT_MAX);
-        let (placed_at, id) = match cursor.after.as_deref().map(read_mark) {
-            None => (i64::MAX, String::new()),
-            Some(Some(mark)) => mark,
-            // A mark that no page gave out has nothing after it.
-            Some(None) => return Ok(Page { items: Vec::new(), next: None }),
+        let Some((placed_at, id)) = rows::page_start(cursor.after.as_deref()) else {
+            return Ok(Page { items: Vec::new(), next: None });
         };
         let texts: Vec<String> = sqlx::query_scalar(
             "SELECT booking FROM booking_views \
@@ -77,8 +75,9 @@ impl Views for SqliteViews {
         .fetch_all(self.file.readers())
         .await
         .map_err(unread(DOING))?;
-        let bookings = texts.iter().map(|text| decode(DOING, text)).collect::<Result<_, _>>()?;
-        Ok(Page::cut(bookings, limit, mark))
+        let bookings =
+            texts.iter().map(|text| rows::booking(DOING, text)).collect::<Result<_, _>>()?;
+        Ok(Page::cut(bookings, limit, rows::mark))
     }
 
     async fn booking_of_ticket(&self, ticket: &TicketId) -> Result<Option<Booking>, StoreError> {
@@ -91,22 +90,8 @@ impl Views for SqliteViews {
         .fetch_optional(self.file.readers())
         .await
         .map_err(unread(DOING))?;
-        text.map(|text| decode(DOING, &text)).transpose()
+        text.map(|text| rows::booking(DOING, &text)).transpose()
     }
-}
-
-fn decode(doing: &'static str, text: &str) -> Result<Booking, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::broken(doing, error))
-}
-
-/// The mark of a page's last booking: where it stands in the order, newest first.
-fn mark(last: &Booking) -> String {
-    format!("{}~{}", last.placed_at.millis(), last.id)
-}
-
-fn read_mark(mark: &str) -> Option<(i64, String)> {
-    let (placed_at, id) = mark.split_once('~')?;
-    Some((placed_at.parse().ok()?, id.to_owned()))
 }
 
 fn view_rows(bookings: &[Booking]) -> Result<Vec<ViewRow<'_>>, serde_json::Error> {

@@ -1,12 +1,8 @@
 //! Transfers put together from their rows; legs without a row come at the end.
 use crate::books::TransferRecord;
-use crate::clock::Timestamp;
-use crate::money::{Currency, Money};
 use crate::page::{Cursor, Page};
-use crate::sqlite::row::{known, parsed, time};
-use crate::transfer::{Leg, Transfer, TransferKind};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqlitePool};
+use crate::rows;
+use sqlx::{Error, SqlitePool};
 
 pub(super) async fn page(
     readers: &SqlitePool,
@@ -24,14 +20,7 @@ pub(super) async fn page(
     .bind(limit.saturating_add(1))
     .fetch_all(readers)
     .await?;
-    let mut found: Vec<(i64, TransferRecord)> = Vec::new();
-    for row in &rows {
-        let mark: i64 = row.try_get("mark")?;
-        if found.last().is_none_or(|(last, _)| *last != mark) {
-            found.push((mark, record(row, time(row, "at")?, false)?));
-        }
-        add_leg(&mut found, row)?;
-    }
+    let found = rows::transfers(&rows)?;
     let mut page = Page::cut(found, cursor.limit, |(mark, _)| mark.to_string());
     if page.next.is_none() {
         page.items.extend(headless(readers).await?);
@@ -47,38 +36,5 @@ async fn headless(readers: &SqlitePool) -> Result<Vec<(i64, TransferRecord)>, Er
     )
     .fetch_all(readers)
     .await?;
-    let mut found: Vec<(i64, TransferRecord)> = Vec::new();
-    for row in &rows {
-        let record = record(row, Timestamp::default(), true)?;
-        let same = |last: &TransferRecord| {
-            last.transfer.cause == record.transfer.cause
-                && last.transfer.kind == record.transfer.kind
-        };
-        if !found.last().is_some_and(|(_, last)| same(last)) {
-            found.push((0, record));
-        }
-        add_leg(&mut found, row)?;
-    }
-    Ok(found)
-}
-
-fn record(row: &SqliteRow, at: Timestamp, headless: bool) -> Result<TransferRecord, Error> {
-    let kind = known(row, "kind", |kind| match kind {
-        "capture" => Some(TransferKind::Capture),
-        "refund" => Some(TransferKind::Refund),
-        _ => None,
-    })?;
-    let transfer = Transfer { cause: row.try_get("cause")?, kind, legs: Vec::new(), at };
-    Ok(TransferRecord { transfer, headless })
-}
-
-/// A transfer without legs has one row here, all of whose leg's columns are null.
-fn add_leg(found: &mut [(i64, TransferRecord)], row: &SqliteRow) -> Result<(), Error> {
-    let account: Option<String> = row.try_get("account")?;
-    if let (Some(account), Some((_, last))) = (account, found.last_mut()) {
-        let currency = parsed(row, "currency", Currency::parse)?;
-        let amount = Money::new(row.try_get("minor")?, currency);
-        last.transfer.legs.push(Leg { account, amount });
-    }
-    Ok(())
+    rows::headless(&rows)
 }

@@ -1,13 +1,12 @@
 //! Claims on places and the seats counted against each account's cap.
-use super::begin::Board;
 use crate::booking::PlaceBooking;
-use crate::books::{Claim, ClaimState, Claims};
+use crate::books::Claims;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, BookingId, EventId, PlaceId};
-use crate::purchase::Purchase;
-use crate::sqlite::row::{count, json, parsed, signed, undecodable};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
+use crate::purchase::{Board, Opened};
+use crate::rows;
+use crate::sqlite::row::{count, json, parsed, signed};
+use sqlx::{Error, SqliteConnection, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the record says of everything that `commands` want.
@@ -51,22 +50,18 @@ pub(super) async fn board(
     Ok(board)
 }
 
-/// Claims places, each for the purchase at its index, and counts them. The unique index refuses
-/// the whole transaction should a live claim have been overlooked.
+/// Claims the places of a batch and counts them. The unique index refuses the whole transaction
+/// should a live claim have been overlooked.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    purchases: &[Purchase],
-    places: &[(PlaceId, usize)],
+    opened: &Opened,
 ) -> Result<(), Error> {
-    if places.is_empty() {
+    let rows: Vec<_> =
+        opened.claims().map(|(p, c)| (&c.event_id, p, &c.booking_id, &c.account_id)).collect();
+    if rows.is_empty() {
         return Ok(());
     }
     let revision = next_revision(connection).await?;
-    let wanted = || {
-        places.iter().filter_map(|(place, index)| Some((place, &purchases.get(*index)?.command)))
-    };
-    let rows: Vec<_> =
-        wanted().map(|(p, c)| (&c.event_id, p, &c.booking_id, &c.account_id)).collect();
     sqlx::query(
         "INSERT INTO claims (event_id, place, booking_id, account_id, state, revision) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'paying', ?2 \
@@ -77,7 +72,7 @@ pub(super) async fn insert(
     .execute(&mut *connection)
     .await?;
     let mut counts = Counts::new();
-    for (_, command) in wanted() {
+    for (_, command) in opened.claims() {
         counts.add(command.event_id.as_str(), command.account_id.as_str(), 1);
     }
     counts.save(connection).await
@@ -151,30 +146,7 @@ pub(super) async fn changed(
     .fetch_all(&mut *snapshot)
     .await?;
     snapshot.commit().await?;
-    let mut claims = Claims { revision: u64::try_from(newest).unwrap_or(0), ..Claims::default() };
-    let mut released = BTreeSet::new();
-    for row in &rows {
-        if row.try_get("live")? {
-            claims.live.push(claim(row)?);
-        } else {
-            released.insert(parsed(row, "place", PlaceId::parse)?);
-        }
-    }
-    // A place that was released and claimed again belongs to its new owner.
-    let live: BTreeSet<&PlaceId> = claims.live.iter().map(|claim| &claim.place).collect();
-    claims.released = released.into_iter().filter(|place| !live.contains(place)).collect();
-    Ok(claims)
-}
-
-fn claim(row: &SqliteRow) -> Result<Claim, Error> {
-    let booking = parsed(row, "booking_id", BookingId::parse)?;
-    let state = match row.try_get("state")? {
-        "paying" => ClaimState::Paying(booking),
-        "sold" => ClaimState::Sold(booking),
-        other => return Err(undecodable("state", other)),
-    };
-    let place = parsed(row, "place", PlaceId::parse)?;
-    Ok(Claim { place, account_id: parsed(row, "account_id", AccountId::parse)?, state })
+    rows::changes(&rows, u64::try_from(newest).unwrap_or(0))
 }
 
 async fn next_revision(connection: &mut SqliteConnection) -> Result<i64, Error> {

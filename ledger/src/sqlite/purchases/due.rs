@@ -1,11 +1,12 @@
 //! What the reconciler takes up: charges and refunds whose next try is due, and the outbox.
-use super::records::decode;
 use crate::booking::BookingOutcome;
 use crate::books::DueWork;
 use crate::clock::Timestamp;
 use crate::ids::BookingId;
 use crate::purchase::Purchase;
+use crate::rows::purchase;
 use crate::sqlite::row::json;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, SqliteConnection, SqlitePool};
 
 pub(super) async fn any(readers: &SqlitePool, now: Timestamp) -> Result<bool, Error> {
@@ -29,36 +30,10 @@ pub(super) async fn lease(
     .bind(now.millis())
     .bind(next_try.millis())
     .bind(limit)
-    .try_map(|row| decode(&row))
+    .try_map(|row: SqliteRow| purchase(&row))
     .fetch_all(connection)
     .await?;
-    Ok(leased.into_iter().filter_map(work_of).collect())
-}
-
-fn work_of(purchase: Purchase) -> Option<DueWork> {
-    if purchase.awaits_gateway() {
-        Some(DueWork::Resolve(Box::new(purchase)))
-    } else if purchase.pending_refund().is_some() {
-        Some(DueWork::Refund(Box::new(purchase)))
-    } else {
-        None
-    }
-}
-
-/// When the gateway is to be asked next about a purchase that just took a step; `before` is when
-/// it was to be asked until now.
-pub(super) fn next_try(
-    purchase: &Purchase,
-    before: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    if purchase.awaits_gateway() {
-        before.or(Some(now))
-    } else if purchase.pending_refund().is_some() {
-        Some(now)
-    } else {
-        None
-    }
+    Ok(leased.into_iter().filter_map(DueWork::of).collect())
 }
 
 pub(super) async fn unpublished(
@@ -69,7 +44,7 @@ pub(super) async fn unpublished(
         "SELECT * FROM purchases WHERE published_version < version ORDER BY updated_at LIMIT ?1",
     )
     .bind(limit)
-    .try_map(|row| decode(&row))
+    .try_map(|row: SqliteRow| purchase(&row))
     .fetch_all(readers)
     .await?;
     Ok(found.iter().map(Purchase::outcome).collect())

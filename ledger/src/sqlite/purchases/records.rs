@@ -1,23 +1,17 @@
 //! Purchase rows: reading them, adding new ones, and writing what a step changed.
-use crate::booking::{BookingCommand, BookingStatus, PlaceBooking};
 use crate::clock::Timestamp;
 use crate::ids::BookingId;
-use crate::log::{Message, Topic};
-use crate::message::COMMAND_TYPE;
 use crate::page::{Cursor, LIMIT_MAX, Page};
-use crate::purchase::{PaymentState, Purchase};
-use crate::sqlite::row::{count, json, known, time, time_maybe, undecodable};
+use crate::purchase::Purchase;
+use crate::rows::{Entry, command_text, purchase, purchase_and_try};
+use crate::sqlite::row::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection, SqlitePool};
-use std::collections::HashMap;
-
-/// A purchase and when the gateway is to be asked next.
-pub(super) type Entry<'a> = (&'a Purchase, Option<Timestamp>);
+use sqlx::{Error, SqliteConnection, SqlitePool};
 
 pub(super) async fn one(readers: &SqlitePool, id: &BookingId) -> Result<Option<Purchase>, Error> {
     sqlx::query("SELECT * FROM purchases WHERE id = ?1")
         .bind(id.as_str())
-        .try_map(|row| decode(&row))
+        .try_map(|row: SqliteRow| purchase(&row))
         .fetch_optional(readers)
         .await
 }
@@ -27,25 +21,24 @@ pub(super) async fn page(readers: &SqlitePool, cursor: Cursor) -> Result<Page<Pu
     let found = sqlx::query("SELECT * FROM purchases WHERE id > ?1 ORDER BY id LIMIT ?2")
         .bind(cursor.after.unwrap_or_default())
         .bind(i64::from(limit).saturating_add(1))
-        .try_map(|row| decode(&row))
+        .try_map(|row: SqliteRow| purchase(&row))
         .fetch_all(readers)
         .await?;
     Ok(Page::cut(found, limit, |last: &Purchase| last.command.booking_id.to_string()))
 }
 
-/// The purchases of these ids that exist, under the writer's lock.
+/// The purchases of these ids that exist, under the writer's lock, and when the gateway was to be
+/// asked about each.
 pub(super) async fn read<'a>(
     connection: &mut SqliteConnection,
     ids: impl Iterator<Item = &'a BookingId>,
-) -> Result<HashMap<BookingId, Purchase>, Error> {
+) -> Result<Vec<(Purchase, Option<Timestamp>)>, Error> {
     let ids: Vec<_> = ids.collect();
-    let found: Vec<Purchase> =
-        sqlx::query("SELECT * FROM purchases WHERE id IN (SELECT value FROM json_each(?1))")
-            .bind(json(&ids)?)
-            .try_map(|row| decode(&row))
-            .fetch_all(connection)
-            .await?;
-    Ok(found.into_iter().map(|p| (p.command.booking_id.clone(), p)).collect())
+    sqlx::query("SELECT * FROM purchases WHERE id IN (SELECT value FROM json_each(?1))")
+        .bind(json(&ids)?)
+        .try_map(|row: SqliteRow| purchase_and_try(&row))
+        .fetch_all(connection)
+        .await
 }
 
 /// Adds records that are new.
@@ -61,7 +54,7 @@ pub(super) async fn insert(
         .map(|(p, next_try)| {
             let command = &p.command;
             let ids = (&command.booking_id, &command.event_id, &command.account_id);
-            Ok((ids, encode(command)?, changing(p, *next_try)?))
+            Ok((ids, command_text(command)?, changing(p, *next_try)?))
         })
         .collect::<Result<_, Error>>()?;
     sqlx::query(
@@ -136,47 +129,4 @@ fn changing(p: &Purchase, next_try: Option<Timestamp>) -> Result<Changing<'_>, E
         p.updated_at,
         next_try,
     ))
-}
-
-/// The command as it stands on the log, so that one golden file guards both.
-fn encode(command: &PlaceBooking) -> Result<String, Error> {
-    let value = Message::Command(BookingCommand::Place(command.clone())).encode();
-    String::from_utf8(value).map_err(|error| Error::Encode(Box::new(error)))
-}
-
-pub(super) fn decode(row: &SqliteRow) -> Result<Purchase, Error> {
-    let version = count(row, "version")?;
-    Ok(Purchase {
-        command: command_of(row)?,
-        payment: known(row, "payment", PaymentState::parse)?,
-        status: known(row, "status", BookingStatus::parse)?,
-        failure_code: row.try_get("failure_code")?,
-        charge_id: row.try_get("charge_id")?,
-        cancel_requested: row.try_get("cancel_requested")?,
-        tickets: from_json(row, "tickets")?,
-        refunds: from_json(row, "refunds")?,
-        version: u32::try_from(version).map_err(|_| undecodable("version", version))?,
-        submitted_at: time_maybe(row, "submitted_at")?,
-        updated_at: time(row, "updated_at")?,
-    })
-}
-
-fn command_of(row: &SqliteRow) -> Result<PlaceBooking, Error> {
-    let text: &str = row.try_get("command")?;
-    match Message::decode(Topic::Bookings, COMMAND_TYPE, text.as_bytes()) {
-        Ok(Message::Command(BookingCommand::Place(command))) => Ok(command),
-        // The text carries a payment token, so it must not end up in an error.
-        Ok(Message::Command(BookingCommand::Cancel(_)) | Message::Outcome(_)) => {
-            Err(undecodable("command", "another kind of message"))
-        }
-        Err(error) => Err(undecodable("command", error.to_string())),
-    }
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<T, Error> {
-    let text: &str = row.try_get(column)?;
-    serde_json::from_str(text).map_err(|_| undecodable(column, text))
 }

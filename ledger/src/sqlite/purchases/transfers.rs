@@ -1,6 +1,7 @@
 //! Transfers and their legs, written once.
+use crate::rows::legs_of;
 use crate::sqlite::row::json;
-use crate::transfer::{Transfer, Unbalanced, legs_balance};
+use crate::transfer::Transfer;
 use sqlx::{Error, SqliteConnection};
 
 /// Adds transfers; a second one of the same cause and kind refuses the whole transaction.
@@ -11,10 +12,7 @@ pub(super) async fn insert(
     if transfers.is_empty() {
         return Ok(());
     }
-    // The constructors balance every transfer; the record does not rely on that.
-    if !transfers.iter().all(|transfer| legs_balance(&transfer.legs)) {
-        return Err(Error::Decode(Box::new(Unbalanced)));
-    }
+    let legs = legs_of(transfers)?;
     let rows: Vec<_> = transfers.iter().map(|t| (&t.cause, t.kind.as_str(), t.at)).collect();
     sqlx::query(
         "INSERT INTO transfers (cause, kind, at) \
@@ -23,23 +21,6 @@ pub(super) async fn insert(
     .bind(json(&rows)?)
     .execute(&mut *connection)
     .await?;
-    let legs: Vec<_> = transfers
-        .iter()
-        .flat_map(|t| {
-            let leg = |(ordinal, leg): (usize, &'_ crate::Leg)| {
-                let amount = leg.amount;
-                (
-                    &t.cause,
-                    t.kind.as_str(),
-                    ordinal,
-                    leg.account.clone(),
-                    amount.minor,
-                    amount.currency,
-                )
-            };
-            t.legs.iter().enumerate().map(leg).collect::<Vec<_>>()
-        })
-        .collect();
     sqlx::query(
         "INSERT INTO legs (cause, kind, ordinal, account, minor, currency) \
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 \

@@ -1,13 +1,8 @@
-//! Rows of events and queues.
-use crate::books::LimitsChange;
+//! Statements about events and queues.
 use crate::clock::Timestamp;
-use crate::event::{Event, Queue, QueueSettings, QueueState, SaleTerms};
-use crate::ids::{EventId, QueueId};
-use crate::layout::Layout;
-use crate::sqlite::row::{count, known, parsed, signed, time};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row, SqliteConnection};
-use std::sync::Arc;
+use crate::event::{Event, Queue, QueueSettings};
+use crate::sqlite::row::signed;
+use sqlx::{Error, SqliteConnection};
 
 pub(super) const SELECT_EVENT: &str = "SELECT id, name, date, timezone, venue, on_sale_at,
     queue_id, hold_ttl_seconds, payment_deadline_seconds, seats_per_account_max, layout_version,
@@ -18,57 +13,6 @@ pub(super) const SELECT_EVENTS: &str = "SELECT id, name, date, timezone, venue, 
     created_at FROM events
     WHERE position > COALESCE((SELECT position FROM events WHERE id = ?), 0)
     ORDER BY position LIMIT ?";
-
-/// An event without its layout.
-pub(super) struct EventRow {
-    pub(super) id: EventId,
-    name: String,
-    date: String,
-    timezone: String,
-    venue: String,
-    on_sale_at: Timestamp,
-    queue_id: QueueId,
-    terms: SaleTerms,
-    layout_version: u32,
-    created_at: Timestamp,
-}
-
-impl EventRow {
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, Error> {
-        Ok(Self {
-            id: parsed(row, "id", EventId::parse)?,
-            name: row.try_get("name")?,
-            date: row.try_get("date")?,
-            timezone: row.try_get("timezone")?,
-            venue: row.try_get("venue")?,
-            on_sale_at: time(row, "on_sale_at")?,
-            queue_id: parsed(row, "queue_id", QueueId::parse)?,
-            terms: SaleTerms {
-                hold_ttl_seconds: row.try_get("hold_ttl_seconds")?,
-                payment_deadline_seconds: row.try_get("payment_deadline_seconds")?,
-                seats_per_account_max: row.try_get("seats_per_account_max")?,
-            },
-            layout_version: row.try_get("layout_version")?,
-            created_at: time(row, "created_at")?,
-        })
-    }
-
-    pub(super) fn event(self, layout: Arc<Layout>) -> Event {
-        Event {
-            id: self.id,
-            name: self.name,
-            date: self.date,
-            timezone: self.timezone,
-            venue: self.venue,
-            on_sale_at: self.on_sale_at,
-            queue_id: self.queue_id,
-            terms: self.terms,
-            layout_version: self.layout_version,
-            layout,
-            created_at: self.created_at,
-        }
-    }
-}
 
 pub(super) async fn insert_event(
     connection: &mut SqliteConnection,
@@ -170,28 +114,4 @@ pub(super) async fn insert_limits(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-pub(super) fn queue_of(row: &SqliteRow) -> Result<Queue, Error> {
-    Ok(Queue {
-        id: parsed(row, "id", QueueId::parse)?,
-        settings: settings_of(row)?,
-        opens_at: time(row, "opens_at")?,
-        revision: count(row, "revision")?,
-    })
-}
-
-pub(super) fn limits_of(row: &SqliteRow) -> Result<LimitsChange, Error> {
-    Ok(LimitsChange { at: time(row, "at")?, settings: settings_of(row)? })
-}
-
-fn settings_of(row: &SqliteRow) -> Result<QueueSettings, Error> {
-    Ok(QueueSettings {
-        state: known(row, "state", QueueState::parse)?,
-        rate_per_minute: row.try_get("rate_per_minute")?,
-        capacity: row.try_get("capacity")?,
-        claim_window_seconds: row.try_get("claim_window_seconds")?,
-        return_seconds: row.try_get("return_seconds")?,
-        session_seconds: row.try_get("session_seconds")?,
-    })
 }

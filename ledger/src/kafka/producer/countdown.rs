@@ -1,0 +1,207 @@
+//! The countdown of one append: how many of its messages are not reported yet, and what went wrong.
+use crate::error::StoreError;
+use crate::log::Topic;
+use crate::metrics;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Shared by the messages of one append.
+pub(super) struct Countdown {
+    doing: &'static str,
+    topics: Vec<Topic>,
+    state: Mutex<State>,
+}
+
+/// Ends with the append. Dropped and awaited again, it goes on.
+pub(crate) struct Ending {
+    doing: &'static str,
+    heard: oneshot::Receiver<Result<(), StoreError>>,
+}
+
+struct State {
+    left: usize,
+    /// Acknowledged, or perhaps appended: the append can no longer be called undone.
+    maybe_appended: bool,
+    failure: Option<KafkaError>,
+    /// Taken when the last message is reported.
+    end: Option<(oneshot::Sender<Result<(), StoreError>>, OwnedSemaphorePermit)>,
+}
+
+impl Countdown {
+    /// A countdown for a message to each of `topics`, and where its end is heard.
+    pub(super) fn start(
+        doing: &'static str,
+        topics: Vec<Topic>,
+        permit: OwnedSemaphorePermit,
+    ) -> (Arc<Self>, Ending) {
+        let (sender, heard) = oneshot::channel();
+        let state = State {
+            left: topics.len(),
+            maybe_appended: false,
+            failure: None,
+            end: Some((sender, permit)),
+        };
+        (Arc::new(Self { doing, topics, state: Mutex::new(state) }), Ending { doing, heard })
+    }
+
+    /// One message is on the log.
+    pub(super) fn appended(&self) {
+        self.report(1, None, true);
+    }
+
+    /// One message was taken by the producer and did not make it.
+    pub(super) fn failed(&self, error: KafkaError) {
+        let maybe_appended = !surely_not_appended(&error);
+        self.report(1, Some(error), maybe_appended);
+    }
+
+    /// `messages` were never taken by the producer.
+    pub(super) fn refused(&self, messages: u32, error: KafkaError) {
+        self.report(messages as usize, Some(error), false);
+    }
+
+    fn report(&self, messages: usize, failure: Option<KafkaError>, maybe_appended: bool) {
+        let mut state = self.state.lock().expect("no panic while the lock is held");
+        state.left = state.left.saturating_sub(messages);
+        state.maybe_appended |= maybe_appended;
+        state.failure = state.failure.take().or(failure);
+        if state.left > 0 {
+            return;
+        }
+        let Some((sender, permit)) = state.end.take() else { return };
+        drop(permit);
+        let result = self.result(&mut state);
+        // The caller may have left.
+        let _ = sender.send(result);
+    }
+
+    fn result(&self, state: &mut State) -> Result<(), StoreError> {
+        let Some(error) = state.failure.take() else {
+            self.count();
+            return Ok(());
+        };
+        if state.maybe_appended {
+            Err(StoreError::unknown(self.doing, error))
+        } else if is_for_ever(&error) {
+            Err(StoreError::broken(self.doing, error))
+        } else {
+            Err(StoreError::unavailable(self.doing, error))
+        }
+    }
+
+    fn count(&self) {
+        for topic in [Topic::Bookings, Topic::Outcomes] {
+            let count = self.topics.iter().filter(|own| **own == topic).count();
+            if count > 0 {
+                metrics::appended(topic, count as u64);
+            }
+        }
+    }
+}
+
+impl Future for Ending {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // The sender lives in the producer until every message has been reported.
+        let heard = ready!(Pin::new(&mut self.heard).poll(context));
+        Poll::Ready(heard.unwrap_or_else(|gone| Err(StoreError::unknown(self.doing, gone))))
+    }
+}
+
+/// True for what a broker refuses before it writes, and for what never left the queue. A timeout
+/// is not among them: librdkafka knows whether the message was sent, but its binding does not tell.
+fn surely_not_appended(error: &KafkaError) -> bool {
+    let refused = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::PurgeQueue
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    );
+    refused || is_for_ever(error)
+}
+
+/// True for what no later try can change.
+fn is_for_ever(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
+    const SENT: [RDKafkaErrorCode; 2] =
+        [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::PurgeInflight];
+    const NOT_SENT: [RDKafkaErrorCode; 2] =
+        [RDKafkaErrorCode::PurgeQueue, RDKafkaErrorCode::UnknownTopic];
+
+    fn error(code: RDKafkaErrorCode) -> KafkaError {
+        KafkaError::MessageProduction(code)
+    }
+
+    /// An append of two messages, reported by `report`.
+    fn end(report: impl FnOnce(&Countdown)) -> Result<(), StoreError> {
+        let room = Arc::new(Semaphore::new(2));
+        let permit = room.clone().try_acquire_many_owned(2).unwrap();
+        let topics = vec![Topic::Bookings, Topic::Outcomes];
+        let (countdown, ending) = Countdown::start("appending", topics, permit);
+        report(&countdown);
+        assert_eq!(room.available_permits(), 2, "the room is given back");
+        ending.now_or_never().expect("the countdown has ended")
+    }
+
+    #[test]
+    fn an_append_ends_with_its_last_message() {
+        let room = Arc::new(Semaphore::new(2));
+        let permit = room.clone().try_acquire_many_owned(2).unwrap();
+        let (countdown, mut ending) = Countdown::start("appending", vec![Topic::Dead; 2], permit);
+        countdown.appended();
+        assert!((&mut ending).now_or_never().is_none());
+        countdown.appended();
+        assert!(ending.now_or_never().unwrap().is_ok());
+    }
+
+    #[test]
+    fn only_what_was_surely_not_appended_is_unavailable() {
+        for code in NOT_SENT {
+            let both = end(|countdown| (0..2).for_each(|_| countdown.failed(error(code))));
+            assert!(both.unwrap_err().is_retryable(), "{code}");
+            let half = end(|countdown| {
+                countdown.appended();
+                countdown.failed(error(code));
+            });
+            assert!(half.unwrap_err().is_unknown(), "{code}: half of it is there");
+        }
+        for code in SENT {
+            let mixed = end(|countdown| {
+                countdown.failed(error(code));
+                countdown.refused(1, error(RDKafkaErrorCode::QueueFull));
+            });
+            assert!(mixed.unwrap_err().is_unknown(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_whole_did_not_happen() {
+        let full = end(|countdown| countdown.refused(2, error(RDKafkaErrorCode::QueueFull)));
+        assert!(full.unwrap_err().is_retryable());
+        let large =
+            end(|countdown| countdown.refused(2, error(RDKafkaErrorCode::MessageSizeTooLarge)));
+        assert!(matches!(large, Err(StoreError::Broken { .. })));
+    }
+}
