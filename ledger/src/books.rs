@@ -16,8 +16,8 @@ pub use audit::{
 };
 pub use events::{EventCreated, Events, LimitsChange};
 pub(crate) use layouts::Layouts;
-pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
 pub(crate) use people::REQUEST_LEASE_SECONDS;
+pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
 pub use purchases::{
     Begun, Claim, ClaimState, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement,
 };

@@ -38,7 +38,11 @@ pub fn describe() {
         Unit::Seconds,
         "From the start of a group's transaction until it is durable"
     );
-    describe_counter!(POSTGRES_TRANSACTIONS_TOTAL, Unit::Count, "Transactions, by what they came to");
+    describe_counter!(
+        POSTGRES_TRANSACTIONS_TOTAL,
+        Unit::Count,
+        "Transactions, by what they came to"
+    );
     describe_histogram!(
         POSTGRES_TRANSACTION_SECONDS,
         Unit::Seconds,
