@@ -10,5 +10,6 @@ pub mod log;
 pub mod people;
 pub mod postgres;
 pub mod purchases;
+pub mod redis;
 pub mod sample;
 pub mod views;

@@ -32,6 +32,7 @@ mod views;
 
 pub mod kafka;
 pub mod postgres;
+pub mod redis;
 pub mod scylla;
 pub mod sqlite;
 
