@@ -6,7 +6,8 @@ use futures_util::Stream;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -91,7 +92,23 @@ pub(crate) async fn read(
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    match tokio::time::timeout(timeout, collect(&mut body, bytes_max)).await {
+    let mut reading = pin!(collect(&mut body, bytes_max));
+    // hyper hands a body over once it was asked for, mostly at once: only whoever has to wait
+    // longer than that needs a timer.
+    let mut asked = false;
+    let at_once = poll_fn(|cx| match reading.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending if asked => Poll::Ready(None),
+        Poll::Pending => {
+            asked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    if let Some(read) = at_once.await {
+        return read;
+    }
+    match tokio::time::timeout(timeout, reading).await {
         Ok(read) => read,
         Err(_) => Err(Problem::new(Code::Slow, "the body did not come in time").closing()),
     }

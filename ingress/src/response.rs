@@ -54,17 +54,17 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 /// A public resource with its tag: 304 where the client has it already.
 pub(crate) fn tagged(
     request: &HeaderMap,
-    etag: &str,
+    etag: Bytes,
     cache: HeaderValue,
     body: impl FnOnce() -> Bytes,
 ) -> Response<Body> {
-    let mut answer = if has(request, etag) {
+    let mut answer = if has(request, &etag) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         whole(StatusCode::OK, JSON, body())
     };
     let headers = answer.headers_mut();
-    if let Ok(etag) = HeaderValue::from_str(etag) {
+    if let Ok(etag) = HeaderValue::from_maybe_shared(etag) {
         headers.insert(ETAG, etag);
     }
     headers.insert(CACHE_CONTROL, cache);
@@ -72,16 +72,14 @@ pub(crate) fn tagged(
 }
 
 /// Whether `If-None-Match` names this tag (weak comparison, RFC 9110 section 13.1.2).
-fn has(request: &HeaderMap, etag: &str) -> bool {
-    request
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .any(|line| line.split(',').map(str::trim).any(|tag| tag == "*" || bare(tag) == bare(etag)))
+fn has(request: &HeaderMap, etag: &[u8]) -> bool {
+    let lines = request.get_all(IF_NONE_MATCH).iter();
+    let mut tags = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    tags.any(|tag| tag.trim_ascii() == b"*" || bare(tag.trim_ascii()) == bare(etag))
 }
 
-fn bare(tag: &str) -> &str {
-    tag.strip_prefix("W/").unwrap_or(tag)
+fn bare(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 #[cfg(test)]
@@ -103,7 +101,7 @@ mod tests {
             if let Some(sent) = sent {
                 request.insert(IF_NONE_MATCH, HeaderValue::from_static(sent));
             }
-            let answer = tagged(&request, "\"a\"", PUBLIC_SECOND, || Bytes::from_static(b"{}"));
+            let answer = tagged(&request, "\"a\"".into(), PUBLIC_SECOND, || Bytes::from_static(b"{}"));
             assert_eq!(answer.status(), status, "{sent:?}");
             assert_eq!(answer.headers()["etag"], "\"a\"");
         }

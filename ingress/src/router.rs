@@ -3,11 +3,12 @@ use crate::metrics::RouteMetrics;
 use crate::routes::{ROUTES, Route, Verb};
 use http::{HeaderValue, Method};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A route with its metrics at hand.
 pub(crate) struct Known {
     pub route: &'static Route,
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
 }
 
 /// What a path and method lead to.
@@ -23,12 +24,14 @@ pub(crate) enum Found<'r> {
 pub(crate) struct Router {
     by_length: Vec<Vec<Resource>>,
     /// For requests that no route answered.
-    pub unmatched: RouteMetrics,
+    pub unmatched: Arc<RouteMetrics>,
 }
 
 /// The routes of one path template.
 struct Resource {
     template: &'static str,
+    /// The literal text that its paths begin with.
+    start: &'static str,
     segments: Vec<Segment>,
     methods: Vec<Known>,
     allow: HeaderValue,
@@ -49,11 +52,12 @@ impl Router {
                 by_length.resize_with(segments.len() + 1, Vec::new);
             }
             let resources = &mut by_length[segments.len()];
-            let known = Known { route, metrics: RouteMetrics::new(route.path) };
+            let known = Known { route, metrics: Arc::new(RouteMetrics::new(route.path)) };
             match resources.iter_mut().find(|resource| resource.template == route.path) {
                 Some(resource) => resource.methods.push(known),
                 None => resources.push(Resource {
                     template: route.path,
+                    start: route.path.split('{').next().unwrap_or_default(),
                     segments,
                     methods: vec![known],
                     allow: HeaderValue::from_static(""),
@@ -67,7 +71,7 @@ impl Router {
                 resource.allow = allow(&resource.methods);
             }
         }
-        Self { by_length, unmatched: RouteMetrics::new("unmatched") }
+        Self { by_length, unmatched: Arc::new(RouteMetrics::new("unmatched")) }
     }
 
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
@@ -91,6 +95,9 @@ impl Router {
 
 /// Where the parameter is, if the path fits; an empty range where there is none.
 fn fits(resource: &Resource, path: &str) -> Option<Range<usize>> {
+    if !path.starts_with(resource.start) {
+        return None;
+    }
     let mut param = 0..0;
     let mut at = 1;
     for (segment, text) in resource.segments.iter().zip(split(path)) {

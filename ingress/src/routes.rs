@@ -12,8 +12,8 @@ pub(crate) type Handler = fn(Exchange) -> BoxFuture<'static, Outcome>;
 /// How a route is run.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
-    /// The board of a queue, answered in place.
-    Watch,
+    /// The board of a queue: from memory where it is there, else like any read.
+    Watch(Handler),
     /// Changes nothing; ends with its client.
     Read(Handler),
     /// Changes something; goes on without its client (rule 18).
@@ -222,7 +222,7 @@ pub(crate) static ROUTES: [Route; 27] = [
         .keyed()
         .answers(&[(201, Json("Joined")), (200, Json("Joined"))])
         .refuses(&[Code::NotFound, Code::QueueClosed]),
-    Route::new(Verb::Get, "/api/queue/{queue}", "get_queue", Run::Watch)
+    Route::new(Verb::Get, "/api/queue/{queue}", "get_queue", Run::Watch(|x| Box::pin(queue::watch(x))))
         .says("The board that everyone watches")
         .tagged()
         .answers(&[(200, Json("Board"))])

@@ -17,7 +17,7 @@ pub struct Board {
     /// The JSON body.
     pub body: Bytes,
     /// A strong entity tag, quotes included.
-    pub etag: String,
+    pub etag: Bytes,
     pub now_serving: u64,
     pub state: QueueState,
 }
@@ -78,7 +78,7 @@ impl Notice {
         let body = serde_json::to_vec(&json).expect("strings and numbers are always JSON");
         let hash = digest(&SHA256, &body);
         let etag = format!("\"{}\"", BASE64.encode(&hash.as_ref()[..12]));
-        Board { body: body.into(), etag, now_serving: self.now_serving, state: self.state }
+        Board { body: body.into(), etag: etag.into(), now_serving: self.now_serving, state: self.state }
     }
 }
 
@@ -130,6 +130,6 @@ mod tests {
         );
         assert_eq!(at(1), board);
         assert_ne!(at(2).etag, board.etag);
-        assert!(board.etag.starts_with('"') && board.etag.ends_with('"'));
+        assert!(board.etag.starts_with(b"\"") && board.etag.ends_with(b"\""));
     }
 }

@@ -142,6 +142,11 @@ impl WaitingRoom {
         Ok(self.inner.desk(queue).await?.map(|desk| desk.seen().board.clone()))
     }
 
+    /// The board, if this node has it in memory: what a whole crowd asks for waits for nothing.
+    pub fn board_now(&self, queue: &str) -> Option<Arc<Board>> {
+        self.inner.board_now(queue)
+    }
+
     /// Bumped whenever the board of the queue changes in more than its `as_of`.
     pub async fn changes(&self, queue: &QueueId) -> Result<Option<watch::Receiver<u64>>, Error> {
         Ok(self.inner.desk(queue).await?.map(|desk| desk.changes()))

@@ -155,7 +155,7 @@ pub(crate) async fn layout(exchange: Exchange) -> Outcome {
     let event = &shelved.event;
     let etag = format!("\"{}-{}\"", event.id, event.layout_version);
     let cache = if version == Some(event.layout_version) { IMMUTABLE } else { PUBLIC_SECOND };
-    Ok(response::tagged(exchange.headers(), &etag, cache, || shelved.layout(layout_json)))
+    Ok(response::tagged(exchange.headers(), etag.into(), cache, || shelved.layout(layout_json)))
 }
 
 pub(crate) async fn seats(exchange: Exchange) -> Outcome {
@@ -164,7 +164,7 @@ pub(crate) async fn seats(exchange: Exchange) -> Outcome {
     let seats = exchange.app().seats.seats(&id).await?;
     let seats = seats.ok_or_else(|| Problem::not_found("there is no such event"))?;
     let body = || Bytes::copy_from_slice(&seats.body);
-    Ok(response::tagged(exchange.headers(), &seats.etag, PUBLIC_SECOND, body))
+    Ok(response::tagged(exchange.headers(), seats.etag.clone().into(), PUBLIC_SECOND, body))
 }
 
 /// The event that the path names.

@@ -2,16 +2,16 @@
 use crate::app::App;
 use crate::body::Body;
 use crate::cookies::Kind;
-use crate::exchange::{Exchange, Outcome, Received, parse_id};
+use crate::exchange::{Exchange, Outcome, Received};
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
 use http::header::SET_COOKIE;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
-use waiting_room::{ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing};
+use waiting_room::{Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing};
 
 /// A place in line with the token that proves it.
 #[derive(Serialize)]
@@ -35,21 +35,34 @@ struct PassShown<'a> {
     expires_in: i64,
 }
 
-/// The path that a whole crowd polls: no task, no copy of the board, nothing personal.
-pub(crate) async fn watch<B>(app: &App, request: &Request<B>, param: Range<usize>) -> Outcome {
-    let queue = watched(request.uri(), param)?;
-    let Some(board) = app.room.board(&queue).await? else {
-        return Err(Problem::not_found("there is no such queue"));
-    };
-    let body = || board.body.clone();
-    Ok(response::tagged(request.headers(), &board.etag, PUBLIC_SECOND, body))
+/// The path that a whole crowd polls: no task, no copy of the board, nothing personal. `None`
+/// when the board is not in memory, or there is something to say about the address.
+pub(crate) fn watch_now<B>(
+    app: &App,
+    request: &Request<B>,
+    param: Range<usize>,
+) -> Option<Response<Body>> {
+    let uri = request.uri();
+    if uri.query().is_some() {
+        return None;
+    }
+    let board = app.room.board_now(uri.path().get(param)?)?;
+    Some(shown(request.headers(), &board))
 }
 
-fn watched(uri: &Uri, param: Range<usize>) -> Result<QueueId, Problem> {
-    if uri.query().is_some() {
+pub(crate) async fn watch(exchange: Exchange) -> Outcome {
+    if exchange.head.uri.query().is_some() {
         return Err(Problem::field("", "this address takes no parameters"));
     }
-    parse_id(uri.path().get(param).unwrap_or_default(), QueueId::parse)
+    let queue = exchange.queue()?;
+    let Some(board) = exchange.app().room.board(&queue).await? else {
+        return Err(Problem::not_found("there is no such queue"));
+    };
+    Ok(shown(exchange.headers(), &board))
+}
+
+fn shown(headers: &HeaderMap, board: &Board) -> Response<Body> {
+    response::tagged(headers, board.etag.clone(), PUBLIC_SECOND, || board.body.clone())
 }
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
@@ -61,7 +74,8 @@ pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
     match login {
         Some(login) => {
             let work = take_place(&exchange, &queue, Some(&login.account));
-            once(&exchange, &login.account, &received, work).await
+            // Most come without a login, and need not make room for what follows.
+            Box::pin(once(&exchange, &login.account, &received, work)).await
         }
         // Without a login nobody knows whose key it is.
         None => take_place(&exchange, &queue, None).await,

@@ -71,7 +71,7 @@ pub(super) async fn watch(flags: &Flags) -> anyhow::Result<Measurement> {
     std::fs::write(&file, answer.body()).context("keeping the board's bytes")?;
     let mut command = ourselves()?;
     command.arg("bare").arg("--body").arg(&file);
-    for name in ["content-type", "cache-control", "etag"] {
+    for name in ["content-type", "etag", "cache-control", "x-content-type-options"] {
         if let Some(value) = answer.header(name) {
             command.arg("--header").arg(format!("{name}: {value}"));
         }

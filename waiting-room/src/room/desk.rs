@@ -109,6 +109,11 @@ impl Inner {
         if let Some(desk) = self.open_desk(queue) {
             return Ok(Some(desk));
         }
+        // Rare, and far larger than what everyone else waits in.
+        Box::pin(self.open(queue)).await
+    }
+
+    async fn open(self: &Arc<Self>, queue: &QueueId) -> Result<Option<Arc<Desk>>, Error> {
         let _turn = self.opening.lock().await;
         if let Some(desk) = self.open_desk(queue) {
             return Ok(Some(desk));
@@ -153,6 +158,12 @@ impl Inner {
         self.desks.read().expect("no panic while the lock is held").get(queue).cloned()
     }
 
+    pub(super) fn board_now(&self, queue: &str) -> Option<Arc<Board>> {
+        let desks = self.desks.read().expect("no panic while the lock is held");
+        let seen = desks.get(queue)?.seen.read().expect("no panic while the lock is held");
+        Some(seen.board.clone())
+    }
+
     /// Asks the queue's copy, recovering it when it is lost. Also says which generation answered:
     /// what follows in `Books` is under that one.
     pub(super) async fn ask<'a, T>(
@@ -165,7 +176,7 @@ impl Inner {
             let mark = Mark { queue: &desk.id, generation, now: self.clock.now() };
             match call(mark).await? {
                 Kept::Is(value) => return Ok((generation, value)),
-                Kept::Lost => self.recover(desk, generation).await?,
+                Kept::Lost => Box::pin(self.recover(desk, generation)).await?,
             }
         }
         Err(Error::Recovering)

@@ -35,6 +35,16 @@ struct Gathered {
     busy: bool,
 }
 
+impl Gathered {
+    fn first(&mut self, most: usize) -> Vec<Reply> {
+        if self.waiting.len() <= most {
+            return std::mem::take(&mut self.waiting);
+        }
+        let later = self.waiting.split_off(most);
+        std::mem::replace(&mut self.waiting, later)
+    }
+}
+
 /// Numbers that a reservation got: `first..first + count`.
 struct Batch {
     first: u64,
@@ -87,11 +97,12 @@ impl Joins {
         if gathered.waiting.is_empty() {
             gathered.busy = false;
         }
-        if gathered.waiting.len() <= most {
-            return std::mem::take(&mut gathered.waiting);
-        }
-        let later = gathered.waiting.split_off(most);
-        std::mem::replace(&mut gathered.waiting, later)
+        gathered.first(most)
+    }
+
+    /// Those who came while somebody reserved, without ending the turn.
+    fn gathered(&self, most: usize) -> Vec<Reply> {
+        self.lock().first(most)
     }
 }
 
@@ -107,7 +118,9 @@ impl Inner {
             join_refused(JoinRefusal::Closed);
             return Ok(JoinAnswer::Closed);
         }
-        if let Some(same) = self.same_place(&desk, account, shown).await? {
+        if let Some(text) = shown
+            && let Some(same) = Box::pin(self.same_place(&desk, account, text)).await?
+        {
             return Ok(same);
         }
         let number = self.number(&desk).await.inspect_err(|error| match error {
@@ -140,9 +153,8 @@ impl Inner {
         &self,
         desk: &Desk,
         account: Option<&AccountId>,
-        shown: Option<&str>,
+        text: &str,
     ) -> Result<Option<JoinAnswer>, Error> {
-        let Some(text) = shown else { return Ok(None) };
         let token = QueueToken::read(&self.keys, &desk.id, text, self.clock.now());
         let Some(token) = token else { return Ok(None) };
         if token.account.is_some() && account.is_some() && token.account.as_ref() != account {
@@ -165,10 +177,26 @@ impl Inner {
         match desk.joins.enter(self.config.join_queue_max)? {
             None => {
                 let _turn = Turn { room: self, desk };
-                self.reserve(desk, 1).await.map(|batch| batch.first)
+                let began = Instant::now();
+                let number = self.reserve(desk, 1).await?.first;
+                let gathered = desk.joins.gathered(self.config.join_combine_max.max(1));
+                if !gathered.is_empty() {
+                    self.pass_on(desk, gathered, began.elapsed()).await;
+                }
+                Ok(number)
             }
             Some(from) => from.await.map_err(|_| Error::Recovering)?,
         }
+    }
+
+    /// Serves those who gathered during a lone reservation: at once where the store is quick, which
+    /// is cheaper than waking a task for them; else in a task, so that our caller need not wait.
+    async fn pass_on(self: &Arc<Self>, desk: &Arc<Desk>, joins: Vec<Reply>, took: Duration) {
+        if took < SLOW_STORE {
+            return Box::pin(self.serve_batch(desk, joins)).await;
+        }
+        let (room, desk) = (self.clone(), desk.clone());
+        self.tasks.spawn(async move { room.serve_batch(&desk, joins).await });
     }
 
     /// Serves those who gathered until nobody is left.
@@ -227,7 +255,7 @@ impl Inner {
             let (generation, got) = self.ask(desk, |mark| self.store.reserve(mark, ask)).await?;
             if got.count == 0 {
                 counter!(LEASES_EXHAUSTED_TOTAL).increment(1);
-                self.top_up(desk, 1).await?;
+                Box::pin(self.top_up(desk, 1)).await?;
                 continue;
             }
             self.counters.joins.increment(got.count);
@@ -235,7 +263,7 @@ impl Inner {
             self.lease_ahead(desk, got.left, per_second);
             desk.serve(got.now_serving);
             if let Some(step) = got.step
-                && let Err(error) = self.commit_step(desk, generation, step).await
+                && let Err(error) = Box::pin(self.commit_step(desk, generation, step)).await
             {
                 // Their numbers stand; the pacer calls them later.
                 tracing::warn!(%error, queue.id = %desk.id, "a step cannot be committed");
