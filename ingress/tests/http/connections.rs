@@ -20,13 +20,14 @@ async fn slow_heads_are_cut() {
     let mut stream = TcpStream::connect(house.address).await.unwrap();
     let (mut read, mut write) = stream.split();
     let dribble = async {
+        let mut pace = tokio::time::interval(std::time::Duration::from_millis(5));
         for byte in GET.bytes().cycle() {
+            pace.tick().await;
             let sent = write.write_all(&[byte]).await;
             if sent.is_err() || byte == b'\n' {
                 // The head never ends: its last line is never sent.
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
     let mut seen = Vec::new();
@@ -71,24 +72,9 @@ async fn slow_readers_are_cut() {
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(house.address).await.unwrap();
     let ask = format!("GET /api/events/{event}/layout HTTP/1.1\r\nhost: test\r\n\r\n");
-    // Far more answers than the kernel's buffers hold, and nobody reads them.
-    let mut cut = false;
-    for _ in 0..2_000 {
-        if stream.write_all(ask.as_bytes()).await.is_err() {
-            cut = true;
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-    if !cut {
-        let mut seen = 0;
-        let mut bytes = vec![0; 65_536];
-        while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-            seen += count;
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        assert!(seen > 0);
-    }
+    // Nobody reads the answers: once the kernel's buffers are full, the server waits to write and
+    // reads no more, so that our writes wait too, until it has had enough of us.
+    while stream.write_all(ask.as_bytes()).await.is_ok() {}
 }
 
 #[tokio::test]
