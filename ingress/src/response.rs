@@ -101,7 +101,8 @@ mod tests {
             if let Some(sent) = sent {
                 request.insert(IF_NONE_MATCH, HeaderValue::from_static(sent));
             }
-            let answer = tagged(&request, "\"a\"".into(), PUBLIC_SECOND, || Bytes::from_static(b"{}"));
+            let answer =
+                tagged(&request, "\"a\"".into(), PUBLIC_SECOND, || Bytes::from_static(b"{}"));
             assert_eq!(answer.status(), status, "{sent:?}");
             assert_eq!(answer.headers()["etag"], "\"a\"");
         }

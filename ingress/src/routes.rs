@@ -222,11 +222,16 @@ pub(crate) static ROUTES: [Route; 27] = [
         .keyed()
         .answers(&[(201, Json("Joined")), (200, Json("Joined"))])
         .refuses(&[Code::NotFound, Code::QueueClosed]),
-    Route::new(Verb::Get, "/api/queue/{queue}", "get_queue", Run::Watch(|x| Box::pin(queue::watch(x))))
-        .says("The board that everyone watches")
-        .tagged()
-        .answers(&[(200, Json("Board"))])
-        .refuses(&[Code::NotFound]),
+    Route::new(
+        Verb::Get,
+        "/api/queue/{queue}",
+        "get_queue",
+        Run::Watch(|x| Box::pin(queue::watch(x))),
+    )
+    .says("The board that everyone watches")
+    .tagged()
+    .answers(&[(200, Json("Board"))])
+    .refuses(&[Code::NotFound]),
     Route::get("/api/queue/{queue}/me", "get_standing", |x| Box::pin(queue::me(x)))
         .says("Where the token's place stands")
         .who(Who::Token)

@@ -78,7 +78,12 @@ impl Notice {
         let body = serde_json::to_vec(&json).expect("strings and numbers are always JSON");
         let hash = digest(&SHA256, &body);
         let etag = format!("\"{}\"", BASE64.encode(&hash.as_ref()[..12]));
-        Board { body: body.into(), etag: etag.into(), now_serving: self.now_serving, state: self.state }
+        Board {
+            body: body.into(),
+            etag: etag.into(),
+            now_serving: self.now_serving,
+            state: self.state,
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
-use waiting_room::{Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing};
+use waiting_room::{
+    Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing,
+};
 
 /// A place in line with the token that proves it.
 #[derive(Serialize)]
