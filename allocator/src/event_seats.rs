@@ -50,9 +50,14 @@ pub(crate) struct Effects {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     Hold(HoldId),
     Sold(BookingId, AccountId),
+}
+
+/// Grows with every change, over every generation.
+pub(crate) fn version_of(generation: u64, changes: u64) -> u64 {
+    generation.wrapping_mul(CHANGES_PER_GENERATION).wrapping_add(changes)
 }
 
 /// What a key of `book` stands for.
@@ -164,10 +169,24 @@ impl EventSeats {
         self.live
     }
 
+    /// Who has which place.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = (u32, &Owner)> {
+        self.owners.iter().map(|(place, owner)| (*place, owner))
+    }
+
+    /// Every hold that is known, also those that are over.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &HoldRecord> {
+        self.holds.values()
+    }
+
+    /// Every account with the number of its seats and its live holds.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = (&AccountId, u32, &[HoldId])> {
+        self.accounts.iter().map(|(id, account)| (id, account.seats, &account.holds[..]))
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let version = self.generation.wrapping_mul(CHANGES_PER_GENERATION);
         Snapshot {
-            version: version.wrapping_add(self.changes),
+            version: version_of(self.generation, self.changes),
             places: self.grid.bytes().to_vec(),
             counts: self.grid.counts(),
         }
@@ -340,7 +359,7 @@ impl HoldRecord {
 
     /// A hold that is being paid does not expire. One with a key and a booking is never forgotten
     /// while this copy lives: its key would make the same ids again, for other places.
-    fn ends_by_itself(&self) -> bool {
+    pub(crate) fn ends_by_itself(&self) -> bool {
         match self.state {
             HoldState::Held => true,
             HoldState::Paying(_) => false,

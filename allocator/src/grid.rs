@@ -51,6 +51,10 @@ impl Counts {
         self.0[state as usize]
     }
 
+    pub(crate) fn set(&mut self, state: SeatState, count: u64) {
+        self.0[state as usize] = count;
+    }
+
     #[must_use]
     pub fn plus(mut self, other: Self) -> Self {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {

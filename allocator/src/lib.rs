@@ -48,5 +48,5 @@ pub use request::{
     ReleaseAnswer, SeatsShown,
 };
 pub use seats::{Parts, SeatAllocator};
-pub use store::{LocalSeatStore, SeatStore};
+pub use store::{LocalSeatStore, RedisSeatStore, ScriptCall, SeatStore};
 pub use sweeper::HoldSweeper;

@@ -1,7 +1,9 @@
 //! The seam to the seats: who holds what just now, of one event at a time.
 mod local;
+mod redis;
 
 pub use local::LocalSeatStore;
+pub use redis::{RedisSeatStore, ScriptCall};
 
 use crate::grid::Counts;
 use crate::record::HoldRecord;
@@ -118,6 +120,11 @@ pub enum Find {
     Hold(HoldId),
     /// Those of an account that are live.
     Account(AccountId),
+    /// The one that a key of `lock` made or found, whatever became of it.
+    Key {
+        account: AccountId,
+        key: String,
+    },
 }
 
 /// A whole copy, as recovery makes it from the record. Sales come first, then the holds in turn:
@@ -159,7 +166,7 @@ pub struct Snapshot {
     pub counts: Counts,
 }
 
-/// The copies of all events. Every method but `kept` and `load` checks the mark first, then frees
+/// The copies of all events. Every method that takes [`At`], but `load`, checks the mark first, then frees
 /// what has expired, then answers, all in one step; each touches the keys of one event only. All
 /// may be called again after an error.
 #[async_trait]
@@ -168,6 +175,10 @@ pub trait SeatStore: Send + Sync {
     /// before is settled. A copy with a mark older than `mark` is lost from now on. A store that
     /// keeps nothing of its own has none.
     async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError>;
+
+    /// True when holds of the event may be held or being paid, whoever made them: somebody must
+    /// sweep it. Asks for no mark.
+    async fn has_holds(&self, event: &Event) -> Result<bool, StoreError>;
 
     /// Swaps a whole copy in under the mark of `at`, unless the store's is as new.
     async fn load(&self, at: &At, copy: SeatsCopy) -> Result<Loaded, StoreError>;

@@ -250,6 +250,7 @@ impl EventSeats {
         match which {
             Find::Hold(id) => self.record(id).cloned().into_iter().collect(),
             Find::Account(account) => self.holds_of(account).cloned().collect(),
+            Find::Key { account, key } => self.keyed(account, key).cloned().into_iter().collect(),
         }
     }
 }

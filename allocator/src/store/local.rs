@@ -143,6 +143,12 @@ impl SeatStore for LocalSeatStore {
         rows.iter().map(|row| HoldRecord::from_row(row)).collect()
     }
 
+    async fn has_holds(&self, event: &Event) -> Result<bool, StoreError> {
+        let rows = self.journal.read(&event.id).await?;
+        let mut records = rows.iter().map(|row| HoldRecord::from_row(row));
+        records.try_fold(false, |live, record| Ok(live || record?.is_live()))
+    }
+
     async fn load(&self, at: &At, copy: SeatsCopy) -> Result<Loaded, StoreError> {
         let mut seats = EventSeats::of_copy(at, copy);
         let mut changed = seats.effects().changed;

@@ -1,0 +1,113 @@
+//! A whole copy, made by the pure core, as the fields and sets that the scripts work on. It is
+//! written beside the event's copy and then swapped in.
+use super::wire::{Wire, key_text};
+use crate::event_seats::{EventSeats, Owner};
+use crate::record::HoldState;
+use ledger::redis::{Cmd, cmd};
+
+/// As in copy.lua: later than everything.
+const NEVER: i64 = 9_000_000_000_000;
+/// Fields and members that one command writes.
+const BATCH: usize = 500;
+/// How long what was built, and never swapped in, lies about.
+const LEFT_MS: u32 = 300_000;
+
+/// The five keys' contents.
+#[derive(Default)]
+pub(super) struct Staged {
+    fields: Vec<(String, String)>,
+    letters: Vec<u8>,
+    /// Ends of what is held, ends of what is over, deadlines of what is being paid.
+    waiting: [Vec<(i64, String)>; 3],
+}
+
+impl Staged {
+    pub(super) fn of(seats: &EventSeats, wire: Wire<'_>) -> Self {
+        let letters = wire.shape.packed(seats.grid.bytes());
+        let mut staged = Self { letters, ..Self::default() };
+        for (place, owner) in seats.owners() {
+            let Some(offset) = wire.shape.offset(place) else { continue };
+            let owner = match owner {
+                Owner::Hold(id) => wire.short(id).into_owned(),
+                Owner::Sold(booking, account) => format!("${booking} {account}"),
+            };
+            staged.fields.push((format!("o{offset}"), owner));
+        }
+        for (account, count, holds) in seats.accounts() {
+            let mut entry = count.to_string();
+            for id in holds {
+                entry.push(' ');
+                entry.push_str(&wire.short(id));
+            }
+            staged.fields.push((format!("a{account}"), entry));
+        }
+        staged.add_records(seats, wire);
+        let due = staged.waiting[..2].iter().flatten().map(|(at, _)| *at).min();
+        let numbers = [("n", seats.now().millis()), ("d", due.unwrap_or(NEVER)), ("c", 0)];
+        let numbers = numbers.map(|(name, value)| (name.to_owned(), value.to_string()));
+        staged.fields.extend(numbers);
+        staged.fields.push(("g".into(), seats.generation().to_string()));
+        staged
+    }
+
+    fn add_records(&mut self, seats: &EventSeats, wire: Wire<'_>) {
+        for record in seats.records() {
+            let id = wire.short(&record.id).into_owned();
+            let waits = match &record.state {
+                HoldState::Held => Some((0, record.until)),
+                HoldState::Over { forget_at, .. } => {
+                    record.ends_by_itself().then_some((1, *forget_at))
+                }
+                HoldState::Paying(payment) => Some((2, payment.resend_at)),
+            };
+            if let Some((set, at)) = waits {
+                self.waiting[set].push((at.millis(), id.clone()));
+            }
+            let account = &record.account;
+            for key in &record.lock_keys {
+                self.fields.push((format!("k{account} {}", key_text(&key.key)), id.clone()));
+            }
+            for (key, _) in &record.book_keys {
+                self.fields.push((format!("b{account} {}", key_text(&key.key)), id.clone()));
+            }
+            self.fields.push((format!("h{id}"), wire.encode(record)));
+        }
+    }
+
+    /// How many of the five keys there will be.
+    pub(super) fn count(&self) -> usize {
+        2 + self.waiting.iter().filter(|set| !set.is_empty()).count()
+    }
+
+    /// What writes them, in any number of steps.
+    pub(super) fn commands(&self, keys: &[String; 5]) -> Vec<Cmd> {
+        let mut commands = Vec::new();
+        for fields in self.fields.chunks(BATCH) {
+            let mut command = cmd("HSET");
+            command.arg(&keys[0]);
+            for (name, value) in fields {
+                command.arg(name).arg(value);
+            }
+            commands.push(command);
+        }
+        let mut command = cmd("SET");
+        command.arg(&keys[1]).arg(&self.letters[..]);
+        commands.push(command);
+        for (set, key) in self.waiting.iter().zip(&keys[2..]) {
+            for members in set.chunks(BATCH) {
+                let mut command = cmd("ZADD");
+                command.arg(key);
+                for (at, id) in members {
+                    command.arg(at).arg(id);
+                }
+                commands.push(command);
+            }
+        }
+        for key in keys {
+            let mut command = cmd("PEXPIRE");
+            command.arg(key).arg(LEFT_MS);
+            commands.push(command);
+        }
+        commands
+    }
+}
