@@ -12,4 +12,5 @@ pub mod postgres;
 pub mod purchases;
 pub mod redis;
 pub mod sample;
+pub mod servers;
 pub mod views;

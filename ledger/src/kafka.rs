@@ -1,6 +1,9 @@
 //! The booking log on Kafka: a topic a kind of message, keyed by booking id, read by groups.
 mod backlog;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod context;
+mod health;
 mod positions;
 mod producer;
 mod reader;
@@ -22,7 +25,11 @@ use reader::Reader;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 use topics::Names;
+
+/// How long the brokers may take to say that they are there.
+const REACH: Duration = Duration::from_millis(1_500);
 
 /// The bounds of a [`KafkaLog`]. What concerns topics counts when they are made; topics that are
 /// there stay as they are.
@@ -49,7 +56,7 @@ pub struct KafkaBounds {
     pub inflight_max: u32,
     /// Bytes of them.
     pub inflight_bytes_max: u32,
-    /// All brokers gone and no acknowledgement for this long: appends are refused at once.
+    /// Messages in flight and no acknowledgement for this long: more are refused at once.
     pub stalled_after: Duration,
     /// A reader that was not heard of for this long loses its partitions.
     pub session_timeout: Duration,
@@ -80,7 +87,7 @@ impl Default for KafkaBounds {
             delivery_timeout: Duration::from_secs(10),
             inflight_max: 100_000,
             inflight_bytes_max: 256 << 20,
-            stalled_after: Duration::from_millis(500),
+            stalled_after: Duration::from_secs(2),
             session_timeout: Duration::from_secs(10),
             poll_interval_max: Duration::from_secs(60),
             prefetch_messages: 10_000,
@@ -99,6 +106,8 @@ struct Inner {
     appender: Appender,
     /// One a group, made when its backlog is first asked for.
     meters: [Arc<Mutex<Option<Meter>>>; Group::ALL.len()],
+    /// Readers that are leaving their groups.
+    leaving: TaskTracker,
 }
 
 /// What every client of the cluster is made from.
@@ -122,7 +131,24 @@ impl KafkaLog {
         let client = Client { brokers: brokers.into(), names, bounds: Arc::new(bounds), clock };
         topics::ensure(&client).await?;
         let appender = Appender::new(client.clone())?;
-        Ok(Self(Arc::new(Inner { client, appender, meters: Default::default() })))
+        let (meters, leaving) = (Default::default(), TaskTracker::new());
+        Ok(Self(Arc::new(Inner { client, appender, meters, leaving })))
+    }
+
+    /// Asks the brokers for an answer. While none comes, appends are refused at once.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        self.0.appender.look(REACH.min(self.0.client.bounds.request_timeout)).await
+    }
+
+    /// Waits until the readers that were dropped have left their groups, so that others need not
+    /// wait until they are missed.
+    pub async fn close(&self) {
+        self.0.leaving.close();
+        let left =
+            tokio::time::timeout(self.0.client.bounds.request_timeout, self.0.leaving.wait());
+        if left.await.is_err() {
+            tracing::warn!("readers of the booking log could not leave their groups in time");
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 //! The views in ScyllaDB or Cassandra: bookings by id and by account, and tickets to bookings.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) mod conformance;
 mod statements;
 #[cfg(test)]
 mod tests;

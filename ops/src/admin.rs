@@ -8,8 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,15 +23,38 @@ const LATENCY_BUCKETS: [f64; 14] =
 
 /// Whether this node takes traffic. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Readiness(Arc<AtomicBool>);
+pub(crate) struct Readiness(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    serving: bool,
+    /// Stores that do not answer.
+    away: Vec<&'static str>,
+}
 
 impl Readiness {
-    pub(crate) fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    pub(crate) fn set(&self, serving: bool) {
+        self.state().serving = serving;
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    pub(crate) fn set_away(&self, stores: Vec<&'static str>) {
+        self.state().away = stores;
+    }
+
+    fn answer(&self) -> Response<Full<Bytes>> {
+        let state = self.state();
+        if !state.serving {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
+        }
+        if !state.away.is_empty() {
+            let away = format!("not ready: {} away\n", state.away.join(", "));
+            return text(StatusCode::SERVICE_UNAVAILABLE, away);
+        }
+        text(StatusCode::OK, "ready\n")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,8 +139,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "alive\n"),
-            "/readyz" if self.readiness.is_ready() => text(StatusCode::OK, "ready\n"),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            "/readyz" => self.readiness.answer(),
             "/metrics" => text(StatusCode::OK, self.metrics.render()),
             _ => text(StatusCode::NOT_FOUND, "only /livez, /readyz and /metrics\n"),
         }

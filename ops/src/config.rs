@@ -1,16 +1,20 @@
 //! The configuration: defaults < file < environment < flags, every value with where it came from.
 mod layers;
+mod ledger;
 mod relations;
 mod stores;
 
+pub use self::ledger::{KafkaSettings, LedgerBounds, PostgresSettings, ScyllaSettings};
 pub use layers::{Layers, Origin};
-pub use stores::{GatewayUrl, QueueUrl, RecordUrl, SeatsUrl};
+pub(crate) use stores::without_password;
+pub use stores::{Address, BooksUrl, FilePath, GatewayUrl, LogUrl, QueueUrl, SeatsUrl, ViewsUrl};
 
 use crate::Failure;
 use crate::cli::{Cli, Serve, Verb};
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The one home of every default and its meaning.
 const DEFAULTS: &str = include_str!("../tidegate.default.toml");
@@ -41,7 +45,7 @@ pub struct Configuration {
     pub waiting_room: waiting_room::Config,
     pub allocator: allocator::Config,
     pub payment_worker: payment_worker::Config,
-    pub ledger: LedgerBounds,
+    pub ledger: Arc<LedgerBounds>,
     /// Where each value came from.
     #[serde(skip)]
     pub layers: Layers,
@@ -59,9 +63,9 @@ pub struct Log {
 pub struct StoreUrls {
     pub queue: QueueUrl,
     pub seats: SeatsUrl,
-    pub bookings: RecordUrl,
-    pub books: RecordUrl,
-    pub views: RecordUrl,
+    pub bookings: LogUrl,
+    pub books: BooksUrl,
+    pub views: ViewsUrl,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,19 +79,6 @@ pub struct Payment {
 pub struct Keys {
     /// Empty: `keys.json` under the data folder.
     pub file: PathBuf,
-}
-
-/// The ledger's bounds.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LedgerBounds {
-    /// Messages the projector takes at once.
-    pub projector_batch_max: usize,
-    /// The projector's pause after a store failed: the first, and the longest.
-    pub projector_retry_min_ms: u64,
-    pub projector_retry_max_ms: u64,
-    /// How long the answers to keyed requests are kept.
-    pub request_seconds: u32,
 }
 
 impl Configuration {
@@ -135,15 +126,15 @@ impl Configuration {
         if from_file(&self.layers, "keys.file") && !self.keys.file.as_os_str().is_empty() {
             self.keys.file = base.join(&self.keys.file);
         }
-        let records = [
-            ("stores.bookings", &mut self.stores.bookings),
-            ("stores.books", &mut self.stores.books),
-            ("stores.views", &mut self.stores.views),
-        ];
-        for (key, url) in records {
-            if from_file(&self.layers, key) {
-                url.resolve(base);
-            }
+        let urls = &mut self.stores;
+        if from_file(&self.layers, "stores.bookings") {
+            urls.bookings.resolve(base);
+        }
+        if from_file(&self.layers, "stores.books") {
+            urls.books.resolve(base);
+        }
+        if from_file(&self.layers, "stores.views") {
+            urls.views.resolve(base);
         }
     }
 }

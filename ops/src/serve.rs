@@ -8,7 +8,7 @@ use crate::admin::{self, Admin, Readiness};
 use crate::cli::Serve;
 use crate::config::{Configuration, Profile};
 use crate::first_admin::{self, Credentials, FirstAdmin};
-use crate::stores::Stores;
+use crate::stores::{StoreWatch, Stores};
 use crate::{Failure, demo, folder, keyfile, logs};
 pub(crate) use signals::Signals;
 
@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use ledger::{Clock, IdSource};
 use loops::Loops;
 use std::io::Write;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -81,7 +82,7 @@ impl Node {
         Ok(Self { clock, ids: IdSource::system(), stores, keys, metrics })
     }
 
-    async fn run(self, config: &Configuration, demo: bool) -> Result<(), Failure> {
+    async fn run(mut self, config: &Configuration, demo: bool) -> Result<(), Failure> {
         // Before anyone can know that we run: whoever reads the ready line may stop us at once.
         let signals = Signals::listen()?;
         let public = listen(&config.listen).await?;
@@ -95,6 +96,13 @@ impl Node {
         loops.watch("metrics", admin::keep_metrics(self.metrics.clone(), watching.clone()));
         let keys = keyfile::watch(config.keys_file(), self.keys.clone(), watching.clone());
         loops.watch("keys", keys);
+        let store_watch = StoreWatch {
+            probes: self.stores.probes(),
+            interval: Duration::from_millis(config.ledger.watch_interval_ms),
+            patience: Duration::from_millis(config.ledger.watch_timeout_ms),
+            readiness: readiness.clone(),
+        };
+        loops.watch("store watch", store_watch.run(watching.clone()));
         let stopping = loops.start(&self, config, public)?;
 
         readiness.set(true);

@@ -62,7 +62,7 @@ impl TestPostgres {
     }
 }
 
-async fn execute(address: &str, sql: String) {
+pub(super) async fn execute(address: &str, sql: String) {
     let missing = |error| {
         panic!(
             "these tests need Postgres at {address}: start it with `ops/dev/up postgres`, or name \
@@ -74,7 +74,15 @@ async fn execute(address: &str, sql: String) {
     connection.close().await.expect("the connection closes");
 }
 
+/// The address of another database on the same server.
+pub(super) fn with_database(address: &str, database: &str) -> String {
+    let (address, query) = address.split_once('?').map_or((address, ""), |(a, query)| (a, query));
+    let server = address.rsplit_once('/').map_or(address, |(server, _)| server);
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{server}/{database}{mark}{query}")
+}
+
 #[expect(clippy::disallowed_methods, reason = "where the tests' server is, is not configuration")]
-fn address() -> String {
+pub(super) fn address() -> String {
     std::env::var(ADDRESS_VARIABLE).unwrap_or_else(|_| ADDRESS_DEFAULT.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Appending: one idempotent producer, and one countdown an append that the delivery callback ends.
 mod countdown;
 
+use super::health::Health;
 use super::record::{DeadRecord, headers_of};
 use super::{Client, context, kbytes, millis};
 use crate::clock::Timestamp;
@@ -12,11 +13,14 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+/// How long an append may be held up by a look for a broker that is back.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// A record about to be appended.
 pub(super) struct Outgoing {
@@ -39,16 +43,6 @@ type Producer = ThreadedProducer<Deliveries>;
 
 /// The producer's callbacks: they count and wake, and never wait.
 struct Deliveries(Arc<Health>);
-
-/// What the callbacks have heard of the brokers.
-struct Health {
-    started: Instant,
-    /// Milliseconds from `started` to the last acknowledgement.
-    progress_ms: AtomicU64,
-    all_down: AtomicBool,
-    /// The producer has ended for good, and a new one must take its place.
-    fatal: AtomicBool,
-}
 
 impl Outgoing {
     pub(super) fn of(message: &Message, now: Timestamp) -> Self {
@@ -83,19 +77,14 @@ impl Outgoing {
 
 impl Appender {
     pub(super) fn new(client: Client) -> Result<Self, StoreError> {
-        let health = Arc::new(Health {
-            started: Instant::now(),
-            progress_ms: AtomicU64::new(0),
-            all_down: AtomicBool::new(false),
-            fatal: AtomicBool::new(false),
-        });
+        let health = Arc::new(Health::new());
         let producer = Mutex::new(create(&client, &health)?);
         let room = Arc::new(Semaphore::new(client.bounds.inflight_max as usize));
         Ok(Self { client, producer, health, room })
     }
 
-    /// Returns once all are acknowledged. Everything is handed to the producer before the first
-    /// await: a caller who leaves leaves all of them appended, or none.
+    /// Returns once all are acknowledged. Everything is handed to the producer at one moment: a
+    /// caller who leaves leaves all of them appended, or none.
     pub(super) async fn append(
         &self,
         doing: &'static str,
@@ -103,6 +92,9 @@ impl Appender {
     ) -> Result<(), StoreError> {
         if outgoing.is_empty() {
             return Ok(());
+        }
+        if !self.is_reachable().await {
+            return Err(StoreError::unavailable(doing, "all brokers are away"));
         }
         self.begin(doing, outgoing)?.await
     }
@@ -119,7 +111,7 @@ impl Appender {
             return Err(StoreError::broken(doing, "more messages than may be in flight"));
         }
         if self.is_stalled() {
-            return Err(StoreError::unavailable(doing, "all brokers are away"));
+            return Err(StoreError::unavailable(doing, "no broker acknowledges anything"));
         }
         let Ok(permit) = self.room.clone().try_acquire_many_owned(count) else {
             return Err(StoreError::unavailable(doing, "too many messages are in flight"));
@@ -151,25 +143,45 @@ impl Appender {
         producer.send(record).map_err(|(error, _)| error)
     }
 
-    /// True while no broker can be reached and what is in flight does not move. With nothing in
-    /// flight the next append goes through: it finds out whether a broker is back.
+    /// False while no broker can be reached. One caller at a time finds out whether one is back.
+    async fn is_reachable(&self) -> bool {
+        if !self.health.is_down() {
+            return true;
+        }
+        let Some(_looking) = self.health.may_look(Instant::now()) else { return false };
+        self.look(GLANCE).await.is_ok()
+    }
+
+    /// Asks the brokers for an answer, and remembers whether one came.
+    pub(super) async fn look(&self, patience: Duration) -> Result<(), StoreError> {
+        const DOING: &str = "looking for the booking log's brokers";
+        let (producer, losses) = (self.producer(DOING)?, self.health.losses());
+        let name = self.client.names.topic(Topic::Bookings).to_owned();
+        let ask = move || producer.client().fetch_metadata(Some(&name), patience).map(drop);
+        let asked = tokio::task::spawn_blocking(ask).await;
+        let asked = asked.map_err(|error| StoreError::unavailable(DOING, error))?;
+        match &asked {
+            Ok(()) => self.health.answered(losses),
+            Err(_) => self.health.lost(),
+        }
+        asked.map_err(|error| StoreError::unavailable(DOING, error))
+    }
+
+    /// True while what is in flight does not move. With nothing in flight the next append goes
+    /// through: it finds out whether a broker takes it.
     fn is_stalled(&self) -> bool {
         let free = self.room.available_permits();
         if free >= self.client.bounds.inflight_max as usize {
             self.health.progressed();
             return false;
         }
-        let stalled_after = self.client.bounds.stalled_after.as_millis();
-        self.health.all_down.load(Ordering::Acquire)
-            && u128::from(self.health.idle_ms()) > stalled_after
+        self.health.idle() > self.client.bounds.stalled_after
     }
 
     fn producer(&self, doing: &'static str) -> Result<Producer, StoreError> {
         let mut producer = self.producer.lock().expect("no panic while the lock is held");
-        if self.health.fatal.swap(false, Ordering::AcqRel) {
-            let new = create(&self.client, &self.health).inspect_err(|_| {
-                self.health.fatal.store(true, Ordering::Release);
-            });
+        if self.health.take_ended() {
+            let new = create(&self.client, &self.health).inspect_err(|_| self.health.ended());
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;
             let old = std::mem::replace(&mut *producer, new);
             // The end of a producer waits for its thread.
@@ -199,20 +211,6 @@ fn create(client: &Client, health: &Arc<Health>) -> Result<Producer, StoreError>
         .map_err(|error| StoreError::broken("starting the booking log's producer", error))
 }
 
-impl Health {
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn idle_ms(&self) -> u64 {
-        self.now_ms().saturating_sub(self.progress_ms.load(Ordering::Acquire))
-    }
-
-    fn progressed(&self) {
-        self.progress_ms.store(self.now_ms(), Ordering::Release);
-    }
-}
-
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         context::log(level, facility, line);
@@ -220,10 +218,8 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.0.all_down.store(true, Ordering::Release);
-            }
-            Some(RDKafkaErrorCode::Fatal) => self.0.fatal.store(true, Ordering::Release),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.lost(),
+            Some(RDKafkaErrorCode::Fatal) => self.0.ended(),
             Some(_) | None => {}
         }
         context::note(&error, reason);
@@ -236,13 +232,12 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, countdown: Self::DeliveryOpaque) {
         match result {
             Ok(_) => {
-                self.0.all_down.store(false, Ordering::Release);
                 self.0.progressed();
                 countdown.appended();
             }
             Err((error, _)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    self.0.fatal.store(true, Ordering::Release);
+                    self.0.ended();
                 }
                 countdown.failed(error.clone());
             }

@@ -208,8 +208,8 @@ impl Drop for Reader {
     /// Leaving a group talks to the brokers, which no async thread may wait for.
     fn drop(&mut self) {
         let consumer = self.consumer.take();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn_blocking(move || drop(consumer)));
+        if tokio::runtime::Handle::try_current().is_ok() {
+            drop(self.log.leaving.spawn_blocking(move || drop(consumer)));
         }
     }
 }

@@ -7,10 +7,11 @@ use super::*;
 use crate::booking::BookingCommand;
 use crate::conformance::log::{check_all, check_survived, leave_traces};
 use crate::conformance::sample::{SampleEvent, cancel_of};
+use crate::conformance::servers::kafka_server;
 use crate::ids::{BookingId, IdSource};
 use futures_util::FutureExt;
 use rdkafka::Message as _;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
@@ -26,7 +27,7 @@ pub(super) struct TestLog {
 impl TestLog {
     /// With so many partitions a topic. With one, all messages are in order.
     pub(super) fn new(partitions: u16) -> Self {
-        Self::at(server(), partitions)
+        Self::at(kafka_server(), partitions)
     }
 
     pub(super) fn at(brokers: String, partitions: u16) -> Self {
@@ -62,13 +63,7 @@ impl TestLog {
 
     /// Takes the topics away.
     async fn remove(self) {
-        let client = self.client();
-        let admin: AdminClient<LogContext> =
-            client.config().create_with_context(LogContext).unwrap();
-        let names: Vec<&str> = client.topic_names().map(|(_, name)| name).collect();
-        let timeout = Some(Duration::from_secs(10));
-        let options = AdminOptions::new().operation_timeout(timeout).request_timeout(timeout);
-        admin.delete_topics(&names, &options).await.unwrap();
+        self.client().remove_topics().await;
     }
 
     /// Everything on a topic, as any Kafka client reads it.
@@ -97,11 +92,6 @@ impl TestLog {
         };
         tokio::task::spawn_blocking(read).await.unwrap().unwrap()
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the address of the server that is tested against")]
-fn server() -> String {
-    std::env::var("TIDEGATE_TEST_KAFKA").unwrap_or_else(|_| "127.0.0.1:19092".to_owned())
 }
 
 fn placed(event: &SampleEvent, place: &str) -> Message {

@@ -4,6 +4,7 @@ mod away;
 use super::*;
 use crate::booking::BookingStatus;
 use crate::conformance::sample::{NOW, SampleEvent};
+use crate::conformance::servers::cql_server as server;
 use crate::conformance::views::check_all;
 use crate::ids::IdSource;
 use proptest::prelude::*;
@@ -12,11 +13,6 @@ use proptest::prelude::*;
 struct TestViews {
     keyspace: String,
     views: ScyllaViews,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the address of the server that is tested against")]
-fn server() -> String {
-    std::env::var("TIDEGATE_TEST_CQL").unwrap_or_else(|_| "127.0.0.1:19042".to_owned())
 }
 
 /// The test server makes tables slowly when many are made at once.

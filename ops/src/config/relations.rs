@@ -1,6 +1,7 @@
 //! Relations between limits: what each value alone cannot tell.
+mod backends;
+
 use super::{Configuration, GatewayUrl, Profile};
-use crate::roles::{self, Role};
 use anyhow::{Context, anyhow, ensure};
 use payment_worker::gateway::Simulation;
 
@@ -9,11 +10,7 @@ const LEEWAY_SECONDS_MAX: u32 = 5;
 
 /// Fails with a message that names the keys.
 pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
-    let roles = roles::parse(&config.roles)?;
-    ensure!(
-        roles.len() == Role::ALL.len(),
-        "roles: the embedded stores live in one process, so it must run every role"
-    );
+    backends::check(config)?;
     for (key, address) in [("listen", &config.listen), ("admin_listen", &config.admin_listen)] {
         let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>().is_ok());
         ensure!(port == Some(true), "{key}: {address:?} is not an address such as 127.0.0.1:8080");

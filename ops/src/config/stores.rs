@@ -1,6 +1,7 @@
 //! Store URLs: which backend a seam has is said by a scheme, and read once.
 use serde::Deserialize;
 use serde::de::Error as _;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Where queues live.
@@ -17,11 +18,33 @@ pub enum SeatsUrl {
     Local,
 }
 
-/// Where the log, the books or the views live.
+/// Where the booking log lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordUrl {
-    /// A SQLite file; an empty path is `tidegate.db` under the data folder.
-    Sqlite(PathBuf),
+pub enum LogUrl {
+    Sqlite(FilePath),
+    /// The brokers: `host:port`, separated by commas.
+    Kafka(String),
+}
+
+/// Where the books live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BooksUrl {
+    Sqlite(FilePath),
+    Postgres(Address),
+}
+
+/// Where the views live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewsUrl {
+    /// In the database of the books.
+    WithBooks,
+    Sqlite(FilePath),
+    Postgres(Address),
+    Scylla {
+        /// `scylla://host:port`, more separated by commas; perhaps with `user:password@` before.
+        nodes: Address,
+        keyspace: String,
+    },
 }
 
 /// Who takes the money.
@@ -33,46 +56,150 @@ pub enum GatewayUrl {
     Http(String),
 }
 
-impl RecordUrl {
+/// A SQLite file; empty is `tidegate.db` under the data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+/// An address that may hold a password, and so never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands behind the scheme.
+    pub fn rest(&self) -> &str {
+        self.0.split_once("://").map_or(&self.0, |(_, rest)| rest)
+    }
+
+    /// Without its password.
+    pub fn shown(&self) -> String {
+        without_password(&self.0)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
+impl FilePath {
     /// The file, given the data folder.
-    pub fn path(&self, data: &Path) -> PathBuf {
-        let Self::Sqlite(path) = self;
-        if path.as_os_str().is_empty() { data.join("tidegate.db") } else { path.clone() }
+    pub fn under(&self, data: &Path) -> PathBuf {
+        if self.0.as_os_str().is_empty() { data.join("tidegate.db") } else { self.0.clone() }
     }
 
     /// Makes a relative path relative to `base`.
-    pub(super) fn resolve(&mut self, base: &Path) {
-        let Self::Sqlite(path) = self;
-        if !path.as_os_str().is_empty() {
-            *path = base.join(&*path);
+    fn resolve(&mut self, base: &Path) {
+        if !self.0.as_os_str().is_empty() {
+            self.0 = base.join(&self.0);
         }
     }
 }
 
 impl QueueUrl {
+    /// True where several nodes can share it.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Local => false,
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "local:" => Ok(Self::Local),
-            other => Err(format!("{other:?} is no queue store; use \"local:\"")),
+            _ => Err(refused("queue store", text, "\"local:\"")),
         }
     }
 }
 
 impl SeatsUrl {
+    /// True where several nodes can share it.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Local => false,
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "local:" => Ok(Self::Local),
-            other => Err(format!("{other:?} is no seat store; use \"local:\"")),
+            _ => Err(refused("seat store", text, "\"local:\"")),
         }
     }
 }
 
-impl RecordUrl {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("sqlite:") {
-            Some(path) => Ok(Self::Sqlite(path.into())),
-            None => Err(format!("{text:?} is no such store; use \"sqlite:\" or \"sqlite:PATH\"")),
+impl LogUrl {
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Kafka(_))
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        if let Self::Sqlite(path) = self {
+            path.resolve(base);
         }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = sqlite(text) {
+            return Ok(Self::Sqlite(path));
+        }
+        let brokers = text.strip_prefix("kafka://").map(|rest| rest.trim_end_matches('/'));
+        match brokers {
+            Some(brokers) if is_hosts(brokers) => Ok(Self::Kafka(brokers.to_owned())),
+            Some(_) | None => {
+                let use_these = "\"sqlite:\", \"sqlite:PATH\" or \"kafka://HOST:PORT,…\"";
+                Err(refused("booking log", text, use_these))
+            }
+        }
+    }
+}
+
+impl BooksUrl {
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        if let Self::Sqlite(path) = self {
+            path.resolve(base);
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let use_these = "\"sqlite:\", \"sqlite:PATH\" or \"postgres://USER@HOST/DATABASE\"";
+        let found = sqlite(text).map(Self::Sqlite).or(postgres(text).map(Self::Postgres));
+        found.ok_or_else(|| refused("place for books", text, use_these))
+    }
+}
+
+impl ViewsUrl {
+    /// True where several nodes can share it, given the books.
+    pub fn is_shared(&self, books: &BooksUrl) -> bool {
+        match self {
+            Self::WithBooks => books.is_shared(),
+            Self::Sqlite(_) => false,
+            Self::Postgres(_) | Self::Scylla { .. } => true,
+        }
+    }
+
+    pub(super) fn resolve(&mut self, base: &Path) {
+        if let Self::Sqlite(path) = self {
+            path.resolve(base);
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::WithBooks);
+        }
+        let use_these = "\"\", \"sqlite:\", \"sqlite:PATH\", \"postgres://USER@HOST/DATABASE\" or \
+                         \"scylla://HOST:PORT,…/KEYSPACE\"";
+        let found = sqlite(text).map(Self::Sqlite).or(postgres(text).map(Self::Postgres));
+        found.or(scylla(text)).ok_or_else(|| refused("place for views", text, use_these))
     }
 }
 
@@ -85,8 +212,54 @@ impl GatewayUrl {
         if text.starts_with("http://") {
             return Ok(Self::Http(text.trim_end_matches('/').to_owned()));
         }
-        Err(format!("{text:?} is no gateway; use \"simulated:?…\" or \"http://…\""))
+        Err(refused("gateway", text, "\"simulated:?…\" or \"http://…\""))
     }
+}
+
+fn refused(what: &str, text: &str, use_these: &str) -> String {
+    format!("{:?} is no {what}; use {use_these}", without_password(text))
+}
+
+fn sqlite(text: &str) -> Option<FilePath> {
+    text.strip_prefix("sqlite:").map(|path| FilePath(path.into()))
+}
+
+fn postgres(text: &str) -> Option<Address> {
+    let known = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    known.then(|| Address(text.to_owned()))
+}
+
+fn scylla(text: &str) -> Option<ViewsUrl> {
+    let (nodes, keyspace) = text.rsplit_once('/')?;
+    let hosts = nodes.strip_prefix("scylla://")?;
+    let hosts = hosts.rsplit_once('@').map_or(hosts, |(_, hosts)| hosts);
+    let sound = is_hosts(hosts) && !keyspace.is_empty();
+    sound.then(|| ViewsUrl::Scylla { nodes: Address(nodes.into()), keyspace: keyspace.into() })
+}
+
+/// Names or addresses, each with or without a port, separated by commas.
+fn is_hosts(text: &str) -> bool {
+    let sound = |host: &str| !host.is_empty() && !host.contains(['/', '@', ' ', '?']);
+    text.split(',').all(|host| sound(host.trim()))
+}
+
+/// An address as it may be shown: `scheme://user:…@host`, and `password=…` in its query.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, q)| (rest, Some(q)));
+    let (authority, path) = rest.split_at(rest.rfind('@').map_or(0, |at| at + 1));
+    let user = authority.strip_suffix('@').map(|user| match user.split_once(':') {
+        Some((name, _)) => format!("{name}:…@"),
+        None => authority.to_owned(),
+    });
+    let query = query.map(|query| {
+        let shown = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if name.contains("password") => format!("{name}=…"),
+            Some(_) | None => pair.to_owned(),
+        });
+        format!("?{}", shown.collect::<Vec<_>>().join("&"))
+    });
+    format!("{scheme}://{}{path}{}", user.unwrap_or_default(), query.unwrap_or_default())
 }
 
 macro_rules! deserialize_by_parse {
@@ -99,25 +272,70 @@ macro_rules! deserialize_by_parse {
     )*};
 }
 
-deserialize_by_parse!(QueueUrl, SeatsUrl, RecordUrl, GatewayUrl);
+deserialize_by_parse!(QueueUrl, SeatsUrl, LogUrl, BooksUrl, ViewsUrl, GatewayUrl);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn schemes_choose_backends_and_others_are_refused() {
+    fn schemes_choose_backends() {
         let data = Path::new("data");
-        assert_eq!(RecordUrl::parse("sqlite:").unwrap().path(data), data.join("tidegate.db"));
-        assert_eq!(RecordUrl::parse("sqlite:/a/b.db").unwrap().path(data), Path::new("/a/b.db"));
+        let BooksUrl::Sqlite(file) = BooksUrl::parse("sqlite:").unwrap() else { panic!() };
+        assert_eq!(file.under(data), data.join("tidegate.db"));
+        let BooksUrl::Sqlite(file) = BooksUrl::parse("sqlite:/a/b.db").unwrap() else { panic!() };
+        assert_eq!(file.under(data), Path::new("/a/b.db"));
+        let url = "postgres://u@h/db";
+        assert_eq!(BooksUrl::parse(url), Ok(BooksUrl::Postgres(Address(url.into()))));
+        assert_eq!(LogUrl::parse("kafka://a:1,b:2"), Ok(LogUrl::Kafka("a:1,b:2".into())));
+        assert_eq!(ViewsUrl::parse(""), Ok(ViewsUrl::WithBooks));
+        assert_eq!(
+            ViewsUrl::parse("scylla://u:p@a:1,b/k"),
+            Ok(ViewsUrl::Scylla {
+                nodes: Address("scylla://u:p@a:1,b".into()),
+                keyspace: "k".into()
+            })
+        );
         assert_eq!(
             GatewayUrl::parse("simulated:?decline=0.1"),
             Ok(GatewayUrl::Simulated("decline=0.1".into()))
         );
-        for bad in ["", "local", "mysql://x", "sqlite"] {
+    }
+
+    #[test]
+    fn other_schemes_and_half_addresses_are_refused() {
+        for bad in ["local", "mysql://x", "sqlite", "kafka://", "kafka://a,,b", "scylla://a"] {
             assert!(QueueUrl::parse(bad).is_err(), "{bad}");
-            assert!(RecordUrl::parse(bad).is_err(), "{bad}");
+            assert!(SeatsUrl::parse(bad).is_err(), "{bad}");
+            assert!(LogUrl::parse(bad).is_err(), "{bad}");
+            assert!(BooksUrl::parse(bad).is_err(), "{bad}");
+            assert!(ViewsUrl::parse(bad).is_err(), "{bad}");
             assert!(GatewayUrl::parse(bad).is_err(), "{bad}");
         }
+        let refused = BooksUrl::parse("mysql://u:secret@h/db").unwrap_err();
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let table = [
+            ("local:", "local:"),
+            ("postgres://h/db", "postgres://h/db"),
+            ("postgres://u@h/db", "postgres://u@h/db"),
+            ("postgres://u:secret@h:5432/db", "postgres://u:…@h:5432/db"),
+            ("postgres://u:p@ss@h/db?x=1", "postgres://u:…@h/db?x=1"),
+            ("postgres://u:p/w@h/db", "postgres://u:…@h/db"),
+            ("postgres://h/db?user=u&password=s", "postgres://h/db?user=u&password=…"),
+            ("redis://:secret@h:1", "redis://:…@h:1"),
+            ("scylla://u:p@a,b/k", "scylla://u:…@a,b/k"),
+        ];
+        for (url, shown) in table {
+            assert_eq!(without_password(url), shown);
+        }
+        let BooksUrl::Postgres(address) = BooksUrl::parse("postgres://u:secret@h/d").unwrap()
+        else {
+            panic!("a Postgres address")
+        };
+        assert!(!format!("{address:?}").contains("secret"));
     }
 }

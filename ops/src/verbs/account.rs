@@ -2,10 +2,10 @@
 use super::print;
 use crate::cli::AccountAction;
 use crate::config::{Configuration, Profile};
-use crate::stores::Stores;
+use crate::stores::Opener;
 use crate::{Failure, keyfile};
 use anyhow::{Context, anyhow};
-use ledger::books::AccountCreated;
+use ledger::books::{AccountCreated, Accounts};
 use ledger::keys::Keyring;
 use ledger::{Account, Clock, IdSource, Role};
 
@@ -23,9 +23,10 @@ async fn set_role(config: &Configuration, username: &str, role: &str) -> Result<
     let role = Role::parse(role)
         .ok_or_else(|| Failure::usage(anyhow!("{role:?} is none of admin, gate, user")))?;
     let username = normalised(username)?;
-    let stores = Stores::open_existing(config).await?;
-    let found = stores.books.accounts.set_role(&username, role).await;
-    stores.close().await;
+    let mut opener = Opener::existing(config)?;
+    let books = opener.books(&config.stores.books).await?;
+    let found = books.accounts.set_role(&username, role).await;
+    opener.close().await;
     if found.context("changing the role")? {
         Ok(())
     } else {
@@ -39,15 +40,16 @@ async fn mint(config: &Configuration, count: u32, prefix: &str) -> Result<(), Fa
         return Err(Failure::Usage(refused));
     }
     let prefix = normalised(prefix)?;
-    let stores = Stores::open(config).await?;
-    let done = mint_into(config, &stores, count, &prefix).await;
-    stores.close().await;
+    let mut opener = Opener::new(config);
+    let books = opener.books(&config.stores.books).await?;
+    let done = mint_into(config, books.accounts.as_ref(), count, &prefix).await;
+    opener.close().await;
     done
 }
 
 async fn mint_into(
     config: &Configuration,
-    stores: &Stores,
+    accounts: &dyn Accounts,
     count: u32,
     prefix: &str,
 ) -> Result<(), Failure> {
@@ -57,7 +59,7 @@ async fn mint_into(
     while left > 0 {
         let batch: Vec<Account> =
             (0..left.min(MINT_BATCH)).map(|_| minted(prefix, &ids, &clock)).collect();
-        let made = stores.books.accounts.create(&batch).await.context("making accounts")?;
+        let made = accounts.create(&batch).await.context("making accounts")?;
         let mut lines = String::new();
         for (account, made) in batch.iter().zip(made) {
             match made {

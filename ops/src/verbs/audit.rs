@@ -3,16 +3,19 @@ use super::print;
 use crate::Failure;
 use crate::cli::Audit;
 use crate::config::Configuration;
-use crate::stores::Stores;
+use crate::stores::Opener;
 use anyhow::{Context, anyhow};
-use ledger::Clock;
 use ledger::audit::{self, Finding, Sources, Verdict};
+use ledger::{Books, Clock};
+use payment_worker::gateway::PaymentGateway;
 use std::fmt::Write;
 
 pub(crate) async fn audit(config: &Configuration, flags: &Audit) -> Result<(), Failure> {
-    let stores = Stores::open_existing(config).await?;
-    let findings = check(&stores).await;
-    stores.close().await;
+    let mut opener = Opener::existing(config)?;
+    let books = opener.books(&config.stores.books).await?;
+    let gateway = opener.gateway(&config.payment.gateway).await?;
+    let findings = check(&books, gateway.as_ref()).await;
+    opener.close().await;
     let findings = findings?;
     print(&if flags.json { json(&findings)? } else { lines(&findings) })?;
     let broken = findings.iter().filter(|f| matches!(f.verdict, Verdict::Broken(_))).count();
@@ -22,13 +25,12 @@ pub(crate) async fn audit(config: &Configuration, flags: &Audit) -> Result<(), F
     Ok(())
 }
 
-async fn check(stores: &Stores) -> anyhow::Result<Vec<Finding>> {
+async fn check(books: &Books, gateway: &dyn PaymentGateway) -> anyhow::Result<Vec<Finding>> {
     // Before the gateway is asked: what is captured from now on may be missing in its answer.
     let now = Clock::System.now();
-    let gateway = payment_worker::gateway_log(stores.gateway.as_ref())
-        .await
-        .context("reading the gateway's log")?;
-    let sources = Sources { books: &stores.books, gateway: Some(&gateway), seats: &[] };
+    let gateway =
+        payment_worker::gateway_log(gateway).await.context("reading the gateway's log")?;
+    let sources = Sources { books, gateway: Some(&gateway), seats: &[] };
     audit::audit(sources, now).await.context("reading the stores")
 }
 

@@ -3,9 +3,9 @@ use super::print;
 use crate::Failure;
 use crate::cli::EventAction;
 use crate::config::Configuration;
-use crate::stores::Stores;
+use crate::stores::Opener;
 use anyhow::{Context, anyhow};
-use ledger::books::EventCreated;
+use ledger::books::{EventCreated, Events};
 use ledger::{Clock, Cursor, IdSource, LIMIT_MAX};
 use std::fmt::Write;
 use std::io::Read;
@@ -23,9 +23,10 @@ async fn create(config: &Configuration, file: &Path) -> Result<(), Failure> {
     let now = Clock::System.now();
     let (event, queue) = ingress::parse_event(&body, &IdSource::system(), now)
         .map_err(|problem| Failure::usage(anyhow!("{problem}")))?;
-    let stores = Stores::open(config).await?;
-    let created = stores.books.events.create(&event, queue).await;
-    stores.close().await;
+    let mut opener = Opener::new(config);
+    let books = opener.books(&config.stores.books).await?;
+    let created = books.events.create(&event, queue).await;
+    opener.close().await;
     match created.context("adding the event")? {
         EventCreated::Created => print(&format!("{}\n", event.id)),
         EventCreated::NoSuchQueue => {
@@ -35,17 +36,18 @@ async fn create(config: &Configuration, file: &Path) -> Result<(), Failure> {
 }
 
 async fn list(config: &Configuration) -> Result<(), Failure> {
-    let stores = Stores::open(config).await?;
-    let lines = all(&stores).await;
-    stores.close().await;
+    let mut opener = Opener::new(config);
+    let books = opener.books(&config.stores.books).await?;
+    let lines = all(books.events.as_ref()).await;
+    opener.close().await;
     print(&lines?)
 }
 
-async fn all(stores: &Stores) -> anyhow::Result<String> {
+async fn all(events: &dyn Events) -> anyhow::Result<String> {
     let mut text = String::new();
     let mut cursor = Cursor { after: None, limit: LIMIT_MAX };
     loop {
-        let page = stores.books.events.events(cursor.clone()).await.context("listing events")?;
+        let page = events.events(cursor.clone()).await.context("listing events")?;
         for event in &page.items {
             // Writing to a string cannot fail.
             let _ = writeln!(

@@ -2,7 +2,7 @@
 use super::print;
 use crate::cli::KeysAction;
 use crate::config::Configuration;
-use crate::stores::Stores;
+use crate::stores::Opener;
 use crate::{Failure, folder, keyfile};
 use ledger::Clock;
 
@@ -16,10 +16,11 @@ pub(crate) async fn keys(config: &Configuration, action: KeysAction) -> Result<(
             print(&format!("made {}\n", path.display()))
         }
         KeysAction::Rotate => {
-            let stores = Stores::open_existing(config).await?;
+            let mut opener = Opener::existing(config)?;
+            let books = opener.books(&config.stores.books).await?;
             let login = config.ingress.login_seconds;
-            let rotated = keyfile::rotate(&path, &stores.books, login, now).await;
-            stores.close().await;
+            let rotated = keyfile::rotate(&path, &books, login, now).await;
+            opener.close().await;
             print(&format!("{} keys in {}\n", rotated?, path.display()))
         }
     }

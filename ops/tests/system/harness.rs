@@ -46,7 +46,11 @@ pub(crate) async fn verb(data: &Path, arguments: &[&str]) -> Output {
 
 /// The audit must hold, and must have looked at something.
 pub(crate) async fn assert_audit_holds(data: &Path) {
-    let output = verb(data, &["audit"]).await;
+    assert_held(&verb(data, &["audit"]).await);
+}
+
+/// What an audit printed must hold, and it must have looked at something.
+pub(crate) fn assert_held(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
@@ -264,10 +268,14 @@ impl Client {
 
 /// `count` login tokens, minted beside the live node.
 pub(crate) async fn mint(data: &Path, count: usize) -> Vec<String> {
-    let output = verb(data, &["account", "mint", "--count", &count.to_string()]).await;
+    minted(&verb(data, &["account", "mint", "--count", &count.to_string()]).await, count)
+}
+
+/// The tokens that `account mint` printed.
+pub(crate) fn minted(output: &Output, count: usize) -> Vec<String> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tokens: Vec<String> =
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     assert_eq!(tokens.len(), count);
     tokens
 }

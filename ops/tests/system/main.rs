@@ -1,7 +1,9 @@
 //! The whole system from outside: the real executable, real sockets, real files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod harness;
+mod shared;
 
+mod distributed;
 mod durability;
 mod operator;
 mod sale;

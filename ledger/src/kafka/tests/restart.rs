@@ -180,9 +180,14 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
     soon("a first reading", super::work(reader.as_mut(), &seen, |seen| seen >= 50)).await;
 
     broker.kill().await;
-    // First what is on its way is given up, then appends are refused at once.
-    soon("an unknown end", told.append(&log, &event, |told| !told.unknown.is_empty())).await;
+    // What is on its way may be there or not; as soon as it is known that nobody listens, appends
+    // are refused at once.
     soon("a refusal", told.until_refused(&log, &event)).await;
+    assert!(log.reach().await.is_err_and(|error| error.is_retryable()));
+    let refused = told.refused.len().saturating_add(50);
+    let unknown = told.unknown.len();
+    soon("more", told.append(&log, &event, |told| told.refused.len() >= refused)).await;
+    assert_eq!(told.unknown.len(), unknown, "nobody waits for a broker that is known to be away");
 
     broker.revive().await;
     let before = told.acknowledged.len();

@@ -1,0 +1,143 @@
+//! The bounds of the ledger and of the servers that keep it.
+use ledger::kafka::KafkaBounds;
+use ledger::postgres::PgBounds;
+use ledger::scylla::{ScyllaBounds, ViewConsistency};
+use serde::Deserialize;
+use std::time::Duration;
+
+const HOUR_SECONDS: u64 = 60 * 60;
+const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
+
+/// The ledger's bounds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerBounds {
+    /// Messages the projector takes at once.
+    pub projector_batch_max: usize,
+    /// The projector's pause after a store failed: the first, and the longest.
+    pub projector_retry_min_ms: u64,
+    pub projector_retry_max_ms: u64,
+    /// How long the answers to keyed requests are kept.
+    pub request_seconds: u32,
+    /// How often every server is asked whether it answers, and how long it may take.
+    pub watch_interval_ms: u64,
+    pub watch_timeout_ms: u64,
+    pub postgres: PostgresSettings,
+    pub kafka: KafkaSettings,
+    pub scylla: ScyllaSettings,
+}
+
+/// What `tidegate.default.toml` says of Postgres; the keys explain themselves there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    pub connections_max: u32,
+    pub acquire_timeout_ms: u64,
+    pub lock_timeout_ms: u64,
+    pub statement_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSettings {
+    pub name_prefix: String,
+    pub bookings_partitions: u16,
+    pub outcomes_partitions: u16,
+    pub dead_partitions: u16,
+    pub replication: u16,
+    pub insync_replicas_min: u16,
+    pub retention_hours: u64,
+    pub dead_retention_hours: u64,
+    pub message_bytes_max: u32,
+    pub linger_ms: u64,
+    pub delivery_timeout_ms: u64,
+    pub inflight_max: u32,
+    pub inflight_bytes_max: u32,
+    pub stalled_after_ms: u64,
+    pub session_timeout_ms: u64,
+    pub poll_interval_max_ms: u64,
+    pub prefetch_messages: u32,
+    pub prefetch_bytes: u32,
+    pub request_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScyllaSettings {
+    pub replication: u16,
+    pub consistency: Consistency,
+    pub ttl_days: u64,
+    pub writes_inflight_max: usize,
+    pub request_timeout_ms: u64,
+    pub connect_timeout_ms: u64,
+}
+
+/// How many copies must answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    One,
+    LocalQuorum,
+    Quorum,
+}
+
+impl PostgresSettings {
+    pub fn bounds(&self) -> PgBounds {
+        PgBounds {
+            connections_max: self.connections_max,
+            acquire_timeout_ms: self.acquire_timeout_ms,
+            lock_timeout_ms: self.lock_timeout_ms,
+            statement_timeout_ms: self.statement_timeout_ms,
+        }
+    }
+}
+
+impl KafkaSettings {
+    pub fn bounds(&self) -> KafkaBounds {
+        let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(HOUR_SECONDS));
+        KafkaBounds {
+            name_prefix: self.name_prefix.clone(),
+            bookings_partitions: self.bookings_partitions,
+            outcomes_partitions: self.outcomes_partitions,
+            dead_partitions: self.dead_partitions,
+            replication: self.replication,
+            insync_replicas_min: self.insync_replicas_min,
+            retention: hours(self.retention_hours),
+            dead_retention: hours(self.dead_retention_hours),
+            message_bytes_max: self.message_bytes_max,
+            linger: Duration::from_millis(self.linger_ms),
+            delivery_timeout: Duration::from_millis(self.delivery_timeout_ms),
+            inflight_max: self.inflight_max,
+            inflight_bytes_max: self.inflight_bytes_max,
+            stalled_after: Duration::from_millis(self.stalled_after_ms),
+            session_timeout: Duration::from_millis(self.session_timeout_ms),
+            poll_interval_max: Duration::from_millis(self.poll_interval_max_ms),
+            prefetch_messages: self.prefetch_messages,
+            prefetch_bytes: self.prefetch_bytes,
+            request_timeout: Duration::from_millis(self.request_timeout_ms),
+        }
+    }
+}
+
+impl ScyllaSettings {
+    pub fn bounds(&self) -> ScyllaBounds {
+        ScyllaBounds {
+            replication: self.replication,
+            consistency: self.consistency.into(),
+            ttl: Duration::from_secs(self.ttl_days.saturating_mul(DAY_SECONDS)),
+            writes_inflight_max: self.writes_inflight_max,
+            request_timeout: Duration::from_millis(self.request_timeout_ms),
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+        }
+    }
+}
+
+impl From<Consistency> for ViewConsistency {
+    fn from(consistency: Consistency) -> Self {
+        match consistency {
+            Consistency::One => Self::One,
+            Consistency::LocalQuorum => Self::LocalQuorum,
+            Consistency::Quorum => Self::Quorum,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A sale on the shared servers: its own database, topics, keyspace and gateway, and any number of
+//! nodes.
+use crate::harness::{Node, PATIENCE, minted, tidegate, verb};
+use ledger::conformance::servers::TestServers;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
+/// Tables are made slowly while many tests make theirs; topics are many on one small broker.
+const BOUNDS: &str = r#"
+[ledger.kafka]
+name_prefix = "PREFIX"
+bookings_partitions = 2
+outcomes_partitions = 2
+session_timeout_ms = 6000
+[ledger.scylla]
+request_timeout_ms = 60000
+connect_timeout_ms = 60000
+[ledger.postgres]
+connections_max = 12
+acquire_timeout_ms = 20000
+"#;
+
+pub(crate) struct SharedSale {
+    servers: TestServers,
+    folder: TempDir,
+    gateway: Child,
+    config: PathBuf,
+}
+
+impl SharedSale {
+    /// Everything but the nodes.
+    pub(crate) async fn prepare() -> Self {
+        let servers = TestServers::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        let (gateway, address) = gateway(&folder.path().join("gateway")).await;
+        let config = folder.path().join("sale.toml");
+        let bounds = BOUNDS.replace("PREFIX", &servers.prefix);
+        let text = format!(
+            "[stores]\nbookings = {:?}\nbooks = {:?}\nviews = {:?}\n\
+             [payment]\ngateway = {address:?}\n[keys]\nfile = \"keys.json\"\n{bounds}",
+            servers.bookings, servers.books, servers.views,
+        );
+        std::fs::write(&config, text).unwrap();
+        let sale = Self { servers, folder, gateway, config };
+        let made = sale.verb(&["keys", "make"]).await;
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        sale
+    }
+
+    /// The data folder of one node.
+    pub(crate) fn data(&self, node: &str) -> PathBuf {
+        self.folder.path().join(node)
+    }
+
+    pub(crate) async fn node(&self, name: &str) -> Node {
+        Node::start(&self.data(name), &["--no-limits", "--config", self.config()]).await
+    }
+
+    /// Runs a verb beside the nodes.
+    pub(crate) async fn verb(&self, arguments: &[&str]) -> Output {
+        verb(&self.data("operator"), &[arguments, &["--config", self.config()]].concat()).await
+    }
+
+    pub(crate) async fn mint(&self, count: usize) -> Vec<String> {
+        let output = self.verb(&["account", "mint", "--count", &count.to_string()]).await;
+        minted(&output, count)
+    }
+
+    /// The audit must hold, and must have looked at something.
+    pub(crate) async fn assert_audit_holds(&self) {
+        crate::harness::assert_held(&self.verb(&["audit"]).await);
+    }
+
+    /// Takes everything away.
+    pub(crate) async fn remove(mut self) {
+        self.gateway.kill().await.unwrap();
+        self.servers.remove().await;
+    }
+
+    pub(crate) fn config(&self) -> &str {
+        self.config.to_str().unwrap()
+    }
+
+    pub(crate) fn servers(&self) -> &TestServers {
+        &self.servers
+    }
+}
+
+/// A gateway of this sale alone: the audit counts every charge that it has taken.
+async fn gateway(data: &Path) -> (Child, String) {
+    let mut command = tidegate(data, &["gateway", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = timeout(PATIENCE, lines.next_line()).await.expect("the gateway says it is ready");
+    let line = line.unwrap().expect("the gateway runs");
+    let address = line.strip_prefix("tidegate gateway ready: ").expect("the ready line");
+    (child, address.to_owned())
+}
