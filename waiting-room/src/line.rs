@@ -7,12 +7,14 @@ mod pace;
 
 mod bucket;
 mod calls;
+mod image;
 mod numbers;
 mod slots;
 
 use crate::store::{Loaded, Place, Settlement, Snapshot};
 use bucket::Bucket;
 use calls::{Called, Calls, Windows};
+pub(crate) use image::{CallImage, Image, SlotImage};
 use ledger::books::QueueStep;
 use ledger::{QueueSettings, QueueState, Timestamp};
 use numbers::Numbers;
@@ -99,9 +101,12 @@ impl Line {
         } else {
             kept = steps;
         }
+        let mut at = i64::MIN;
         for step in kept {
             let (called, answered) = self.called_in(before, step.now_serving);
-            self.calls.add(step.now_serving, step.granting_millis, called, answered);
+            // Steps are committed in order of their numbers; their clocks may overlap a little.
+            at = at.max(step.granting_millis);
+            self.calls.add(step.now_serving, at, called, answered);
             before = step.now_serving;
         }
         let windows = Windows::from(&self.settings);

@@ -1,4 +1,5 @@
 //! Who was called when, on the clock of the time in which claims could be granted.
+use super::image::{CallImage, CallsImage};
 use ledger::QueueSettings;
 use std::collections::VecDeque;
 
@@ -87,9 +88,10 @@ impl Calls {
             self.seen.0 += call.called;
             self.seen.1 += call.answered;
             self.open_from += 1;
-        }
-        if self.seen.0 > MEMORY {
-            self.seen = (self.seen.0 / 2, self.seen.1 / 2);
+            // Call by call, so that it does not matter how often time is let pass.
+            while self.seen.0 > MEMORY {
+                self.seen = (self.seen.0 / 2, self.seen.1 / 2);
+            }
         }
         while self.open_from > 0
             && let Some(call) = self.calls.front()
@@ -144,6 +146,22 @@ impl Calls {
         let (called, answered) = self.seen;
         let permille = (answered + PRIOR) * ALL / (called + PRIOR);
         permille.clamp(SHOWING_MIN, ALL)
+    }
+
+    pub(super) fn image(&self) -> CallsImage {
+        let each = |call: &Call| CallImage {
+            upto: call.upto,
+            at: call.at,
+            called: call.called,
+            answered: call.answered,
+        };
+        CallsImage {
+            calls: self.calls.iter().map(each).collect(),
+            open_from: self.open_from,
+            outstanding: self.outstanding,
+            missed_to: self.missed_to,
+            seen: self.seen,
+        }
     }
 
     #[cfg(test)]

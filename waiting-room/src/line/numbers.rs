@@ -61,6 +61,10 @@ impl Numbers {
         (first, count)
     }
 
+    pub(super) fn doubtful(&self) -> &[(u64, u64)] {
+        &self.doubtful
+    }
+
     /// The last number of the doubtful range that `number` is in.
     pub(super) fn doubtful_to(&self, number: u64) -> Option<u64> {
         let at = self.doubtful.partition_point(|range| range.1 < number);

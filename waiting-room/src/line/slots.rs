@@ -143,6 +143,11 @@ impl Slots {
         }
     }
 
+    /// Every number that is remembered, with its slot and whether it is live.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, &Slot, bool)> {
+        self.admitted.iter().map(|(number, slot)| (*number, slot, slot.live))
+    }
+
     /// The admitted numbers in `after + 1..=upto`.
     pub(super) fn admitted_in(&self, after: u64, upto: u64) -> impl Iterator<Item = u64> + '_ {
         let above = self.admitted.range(after + 1..).map(|(number, _)| *number);

@@ -1,0 +1,79 @@
+-- The frame of every script on a queue's copy: its keys, its mark, its clock, its counters.
+--
+-- The scripts are the pure core of the queue (`line/*.rs`) over again; functions bear the names
+-- they have there. Data is kept so that no script walks through the people of a queue: counters
+-- in one hash, and ordered sets for whatever is asked for by range, so that what is due is found
+-- and what is over is dropped without looking at the rest. Numbers stay below 2^53.
+
+-- ARGV: the generation that the caller believes in, the time in milliseconds or '' for the
+-- server's (only tests give one), then what the script itself takes.
+local call = redis.call
+local LINE = KEYS[1] -- the counters and settings
+local SLOTS = KEYS[2] -- admitted number -> 'at until source committed committing ask account'
+local ENDS = KEYS[3] -- numbers of live slots by their end
+local KEPT = KEYS[4] -- all admitted numbers that are remembered, by their end
+local ACCOUNTS = KEYS[5] -- account -> the number it was last admitted with
+local AHEAD = KEYS[6] -- admitted numbers above now_serving, by number
+local CALLS = KEYS[7] -- ids of calls by the last number they called
+local CALL = KEYS[8] -- id -> 'upto at called answered'
+local DOUBTFUL = KEYS[9] -- first numbers of doubtful ranges by their last ones
+local LEFT = KEYS[10] -- places given up, by number
+local KNOCKS = KEYS[11] -- late comers, by when room is no longer left for them
+local ASKED = KEYS[12] -- node -> its last reservation and what it was answered
+local TOLD = KEYS[13] -- failures that were told, by when
+
+local TOKEN = 60000
+local REMEMBERED_MILLIS = 24 * 60 * 60 * 1000
+local FORGET_MAX = 100
+
+local function int(n) return string.format('%.0f', n) end
+
+local function run_id()
+  return string.match(call('INFO', 'server'), 'run_id:(%w+)')
+end
+
+local function server_millis()
+  if ARGV[2] ~= '' then return tonumber(ARGV[2]) end
+  local time = call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local was = {}
+local function read_line()
+  local flat = call('HGETALL', LINE)
+  for i = 1, #flat, 2 do was[flat[i]] = flat[i + 1] end
+end
+
+local TEXTS = { state = true, leases = true, run_id = true }
+local line = {}
+-- False when the copy is lost: it is of another generation, or of another server or process.
+local function open_line()
+  read_line()
+  if was.generation ~= ARGV[1] or was.run_id ~= run_id() then return false end
+  for field, value in pairs(was) do
+    line[field] = TEXTS[field] and value or tonumber(value)
+  end
+  return true
+end
+
+-- Writes the counters that changed.
+local function keep_line()
+  local changed = {}
+  for field, value in pairs(line) do
+    local text = TEXTS[field] and value or int(value)
+    if was[field] ~= text then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = text
+    end
+  end
+  if #changed > 0 then call('HSET', LINE, unpack(changed)) end
+end
+
+local function burst(rate)
+  if rate == 0 then return 0 end
+  return math.max(rate * 1000, TOKEN)
+end
+
+local function claim_millis() return line.claim_window_seconds * 1000 end
+local function back_millis() return line.return_seconds * 1000 end
+local function active() return call('ZCARD', ENDS) end

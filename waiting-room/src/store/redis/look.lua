@@ -1,0 +1,25 @@
+-- The queue as a whole, and where a number stands. ARGV: the number, or '' for none.
+if not open_line() then return { 0 } end
+advance()
+local head_age = 0
+if line.now_serving < line.given then
+  local last = line.call_first < line.call_next and get_call(line.call_next - 1).at or 0
+  head_age = math.max(0, line.granting_millis - last)
+end
+local left_ahead = call('ZRANGEBYSCORE', LEFT, '(' .. int(line.now_serving), '+inf',
+  'LIMIT', 0, 1)[1]
+local looked = { 1, line.state, line.rate_per_minute, line.capacity, line.claim_window_seconds,
+  line.return_seconds, line.session_seconds, line.revision, line.given, line.now_serving, active(),
+  left_ahead and 1 or 0, head_age }
+if ARGV[3] ~= '' then
+  local stands, left, slot = place(tonumber(ARGV[3]))
+  looked[#looked + 1] = stands
+  looked[#looked + 1] = left
+  if stands == 'admitted' then
+    for _, value in ipairs({ slot.account, slot.at, slot.till, slot.committed }) do
+      looked[#looked + 1] = value
+    end
+  end
+end
+keep_line()
+return looked
