@@ -76,10 +76,11 @@ impl Node {
     async fn build(config: &Configuration) -> Result<Self, Failure> {
         let metrics = crate::admin::install_metrics()?;
         let clock = Clock::System;
-        let stores = Stores::open(config).await?;
+        let ids = IdSource::system();
+        let stores = Stores::open(config, &ids).await?;
         stores.tidy();
         let keys = keyfile::open(&config.keys_file(), clock.now())?;
-        Ok(Self { clock, ids: IdSource::system(), stores, keys, metrics })
+        Ok(Self { clock, ids, stores, keys, metrics })
     }
 
     async fn run(mut self, config: &Configuration, demo: bool) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ pub(crate) use watch::StoreWatch;
 
 use crate::config::Configuration;
 use allocator::SeatStore;
-use ledger::{BookingLog, Books, Views};
+use ledger::{BookingLog, Books, IdSource, Views};
 use payment_worker::gateway::PaymentGateway;
 use std::sync::Arc;
 use tokio::sync::watch as channel;
@@ -27,14 +27,14 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Opens what the configuration names, making and migrating what is missing.
-    pub(crate) async fn open(config: &Configuration) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: &Configuration, ids: &IdSource) -> anyhow::Result<Self> {
         let mut opener = Opener::new(config);
         let urls = &config.stores;
         Ok(Self {
             books: opener.books(&urls.books).await?,
             log: opener.log(&urls.bookings).await?,
             views: opener.views(urls).await?,
-            queue: opener.queue(&urls.queue),
+            queue: opener.queue(&urls.queue, ids).await?,
             seats: opener.seats(&urls.seats).await?,
             gateway: opener.gateway(&config.payment.gateway).await?,
             opener,

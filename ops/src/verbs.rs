@@ -19,12 +19,13 @@ pub(crate) use show::{openapi, show_config};
 use crate::Failure;
 use crate::config::Configuration;
 use crate::stores::Stores;
+use ledger::IdSource;
 use std::io::Write;
 
 /// Brings every database to this version's schema.
 pub(crate) async fn migrate(config: &Configuration) -> Result<(), Failure> {
     // Opening migrates.
-    let stores = Stores::open(config).await?;
+    let stores = Stores::open(config, &IdSource::system()).await?;
     stores.close().await;
     Ok(())
 }

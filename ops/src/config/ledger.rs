@@ -1,6 +1,7 @@
 //! The bounds of the ledger and of the servers that keep it.
 use ledger::kafka::KafkaBounds;
 use ledger::postgres::PgBounds;
+use ledger::redis::RedisBounds;
 use ledger::scylla::{ScyllaBounds, ViewConsistency};
 use serde::Deserialize;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub struct LedgerBounds {
     pub postgres: PostgresSettings,
     pub kafka: KafkaSettings,
     pub scylla: ScyllaSettings,
+    pub redis: RedisSettings,
 }
 
 /// What `tidegate.default.toml` says of Postgres; the keys explain themselves there.
@@ -70,6 +72,14 @@ pub struct ScyllaSettings {
     pub writes_inflight_max: usize,
     pub request_timeout_ms: u64,
     pub connect_timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisSettings {
+    pub connect_timeout_ms: u64,
+    pub response_timeout_ms: u64,
+    pub inflight_max: usize,
 }
 
 /// How many copies must answer.
@@ -128,6 +138,16 @@ impl ScyllaSettings {
             writes_inflight_max: self.writes_inflight_max,
             request_timeout: Duration::from_millis(self.request_timeout_ms),
             connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+        }
+    }
+}
+
+impl RedisSettings {
+    pub fn bounds(&self) -> RedisBounds {
+        RedisBounds {
+            connect_timeout_ms: self.connect_timeout_ms,
+            response_timeout_ms: self.response_timeout_ms,
+            inflight_max: self.inflight_max,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub enum QueueUrl {
     /// In this process, recovered from the books.
     Local,
+    Redis(Address),
 }
 
 /// Where seats live.
@@ -16,6 +17,7 @@ pub enum QueueUrl {
 pub enum SeatsUrl {
     /// In this process, kept through a crash by the seat journal.
     Local,
+    Redis(Address),
 }
 
 /// Where the booking log lives.
@@ -103,15 +105,13 @@ impl FilePath {
 impl QueueUrl {
     /// True where several nodes can share it.
     pub fn is_shared(&self) -> bool {
-        match self {
-            Self::Local => false,
-        }
+        matches!(self, Self::Redis(_))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "local:" => Ok(Self::Local),
-            _ => Err(refused("queue store", text, "\"local:\"")),
+            _ => redis(text).map(Self::Redis).ok_or_else(|| refused("queue store", text, FAST)),
         }
     }
 }
@@ -119,15 +119,13 @@ impl QueueUrl {
 impl SeatsUrl {
     /// True where several nodes can share it.
     pub fn is_shared(&self) -> bool {
-        match self {
-            Self::Local => false,
-        }
+        matches!(self, Self::Redis(_))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "local:" => Ok(Self::Local),
-            _ => Err(refused("seat store", text, "\"local:\"")),
+            _ => redis(text).map(Self::Redis).ok_or_else(|| refused("seat store", text, FAST)),
         }
     }
 }
@@ -216,6 +214,9 @@ impl GatewayUrl {
     }
 }
 
+/// Where the fast copies may live.
+const FAST: &str = "\"local:\", \"redis://HOST:PORT\" or \"redis-cluster://HOST:PORT,…\"";
+
 fn refused(what: &str, text: &str, use_these: &str) -> String {
     format!("{:?} is no {what}; use {use_these}", without_password(text))
 }
@@ -226,6 +227,12 @@ fn sqlite(text: &str) -> Option<FilePath> {
 
 fn postgres(text: &str) -> Option<Address> {
     let known = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    known.then(|| Address(text.to_owned()))
+}
+
+/// More of it is read by the client.
+fn redis(text: &str) -> Option<Address> {
+    let known = text.starts_with("redis://") || text.starts_with("redis-cluster://");
     known.then(|| Address(text.to_owned()))
 }
 
@@ -289,6 +296,10 @@ mod tests {
         assert_eq!(BooksUrl::parse(url), Ok(BooksUrl::Postgres(Address(url.into()))));
         assert_eq!(LogUrl::parse("kafka://a:1,b:2"), Ok(LogUrl::Kafka("a:1,b:2".into())));
         assert_eq!(ViewsUrl::parse(""), Ok(ViewsUrl::WithBooks));
+        for url in ["redis://:p@h:1/2", "redis-cluster://a:1,b:2"] {
+            assert_eq!(QueueUrl::parse(url), Ok(QueueUrl::Redis(Address(url.into()))));
+            assert_eq!(SeatsUrl::parse(url), Ok(SeatsUrl::Redis(Address(url.into()))));
+        }
         assert_eq!(
             ViewsUrl::parse("scylla://u:p@a:1,b/k"),
             Ok(ViewsUrl::Scylla {

@@ -9,15 +9,16 @@ use allocator::SeatStore;
 use anyhow::{Context, ensure};
 use ledger::kafka::KafkaLog;
 use ledger::postgres::{self, PgStore, PgViews};
+use ledger::redis::{Redis, cmd};
 use ledger::scylla::ScyllaViews;
 use ledger::sqlite::{self, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
-use ledger::{BookingId, BookingLog, Books, Clock, QueueId, SeatJournal, Views};
+use ledger::{BookingId, BookingLog, Books, Clock, IdSource, QueueId, SeatJournal, Views};
 use payment_worker::gateway::{HttpGateway, PaymentGateway, SimulatedGateway, Simulation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch as channel;
-use waiting_room::QueueStore;
+use waiting_room::{Mark, QueueStore, RedisQueueStore};
 
 /// An id that nothing has: asking for it costs a server next to nothing.
 const NOTHING: &str = "none";
@@ -118,22 +119,48 @@ impl Opener {
         Ok(views)
     }
 
-    pub(crate) fn queue(&mut self, url: &QueueUrl) -> Arc<dyn QueueStore> {
-        match url {
-            QueueUrl::Local => Arc::new(waiting_room::LocalQueueStore::new()),
-        }
+    pub(crate) async fn queue(
+        &mut self,
+        url: &QueueUrl,
+        ids: &IdSource,
+    ) -> anyhow::Result<Arc<dyn QueueStore>> {
+        let address = match url {
+            QueueUrl::Local => return Ok(Arc::new(waiting_room::LocalQueueStore::new())),
+            QueueUrl::Redis(address) => address,
+        };
+        let opened = RedisQueueStore::open(address.as_str(), self.bounds.redis.bounds(), ids).await;
+        let queue = opened.with_context(|| format!("stores.queue at {}", address.shown()))?;
+        let (asked, nothing) = (queue.clone(), QueueId::parse(NOTHING)?);
+        self.probes.push(Probe::new("queue", move || {
+            let (queue, nothing) = (asked.clone(), nothing.clone());
+            async move {
+                let mark = Mark { queue: &nothing, generation: 0, now: Clock::System.now() };
+                // There is no such queue; that the answer comes is what counts.
+                queue.look(mark, None).await.map(drop)
+            }
+        }));
+        Ok(Arc::new(queue))
     }
 
     pub(crate) async fn seats(&mut self, url: &SeatsUrl) -> anyhow::Result<Arc<dyn SeatStore>> {
-        match url {
+        let address = match url {
             SeatsUrl::Local => {
                 // The data folder's own file keeps the seat journal.
                 let journal = SqliteJournal::new(self.record(self.data.join("tidegate.db")).await?);
                 self.journal = Some(journal.clone());
                 let kept: Arc<dyn SeatJournal> = Arc::new(journal);
-                Ok(Arc::new(allocator::LocalSeatStore::new(kept)))
+                return Ok(Arc::new(allocator::LocalSeatStore::new(kept)));
             }
-        }
+            SeatsUrl::Redis(address) => address,
+        };
+        let opened = Redis::open(address.as_str(), self.bounds.redis.bounds()).await;
+        let redis = opened.with_context(|| format!("stores.seats at {}", address.shown()))?;
+        let asked = redis.clone();
+        self.probes.push(Probe::new("seats", move || {
+            let redis = asked.clone();
+            async move { redis.ask("asking Redis whether it is there", &cmd("PING")).await.map(drop) }
+        }));
+        Ok(Arc::new(allocator::RedisSeatStore::on(redis)))
     }
 
     /// The simulation in process keeps its own log beside the data.

@@ -102,6 +102,7 @@ fn check_kafka(config: &Configuration) -> anyhow::Result<()> {
 
 fn check_databases(config: &Configuration) -> anyhow::Result<()> {
     let (postgres, scylla) = (&config.ledger.postgres, &config.ledger.scylla);
+    let redis = &config.ledger.redis;
     for (key, value) in [
         ("postgres.connections_max", u64::from(postgres.connections_max)),
         ("postgres.acquire_timeout_ms", postgres.acquire_timeout_ms),
@@ -109,6 +110,9 @@ fn check_databases(config: &Configuration) -> anyhow::Result<()> {
         ("scylla.replication", u64::from(scylla.replication)),
         ("scylla.request_timeout_ms", scylla.request_timeout_ms),
         ("scylla.connect_timeout_ms", scylla.connect_timeout_ms),
+        ("redis.connect_timeout_ms", redis.connect_timeout_ms),
+        ("redis.response_timeout_ms", redis.response_timeout_ms),
+        ("redis.inflight_max", redis.inflight_max as u64),
         ("watch_interval_ms", config.ledger.watch_interval_ms),
         ("watch_timeout_ms", config.ledger.watch_timeout_ms),
     ] {
