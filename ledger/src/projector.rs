@@ -127,7 +127,7 @@ pub async fn rebuild(purchases: &dyn Purchases, views: &dyn Views) -> Result<u64
     loop {
         let page = purchases.purchases(Cursor { after, limit: LIMIT_MAX }).await?;
         let bookings: Vec<Booking> = page.items.iter().map(|purchase| purchase.booking()).collect();
-        views.put(&bookings).await?;
+        views.rewrite(&bookings).await?;
         done = done.saturating_add(bookings.len() as u64);
         after = page.next;
         if after.is_none() {

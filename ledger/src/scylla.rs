@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::ids::{AccountId, BookingId, TicketId};
 use crate::page::{Cursor, LIMIT_MAX, Page};
-use crate::views::Views;
+use crate::views::{Replaces, Views};
 use ::scylla::client::execution_profile::ExecutionProfile;
 use ::scylla::client::session::Session;
 use ::scylla::client::session_builder::SessionBuilder;
@@ -123,17 +123,11 @@ const TTL_SECONDS_MAX: i32 = 20 * 365 * 24 * 60 * 60;
 impl Views for ScyllaViews {
     /// What is written is idempotent: a put that failed in part is put again whole.
     async fn put(&self, bookings: &[Booking]) -> Result<(), StoreError> {
-        const DOING: &str = "putting bookings into the views";
-        let written_at = self.0.stamps.tick();
-        let rows: Result<Vec<Row>, _> =
-            bookings.iter().map(|booking| Row::of(booking, written_at)).collect();
-        let rows = rows.map_err(|error| StoreError::broken(DOING, error))?;
-        stream::iter(rows)
-            .map(|row| self.write(row))
-            .buffer_unordered(self.0.writes_inflight_max)
-            .try_collect()
-            .await
-            .map_err(|error| unwritten(DOING, error))
+        self.write(bookings, Replaces::Older).await
+    }
+
+    async fn rewrite(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+        self.write(bookings, Replaces::Same).await
     }
 
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError> {
@@ -184,20 +178,34 @@ struct Row {
 }
 
 impl Row {
-    fn of(booking: &Booking, written_at: i64) -> Result<Self, serde_json::Error> {
+    fn of(booking: &Booking, stamp: i64) -> Result<Self, serde_json::Error> {
         Ok(Self {
             id: booking.id.clone(),
             account: booking.account_id.clone(),
             placed_at: CqlTimestamp(booking.placed_at.millis()),
             tickets: booking.tickets.iter().map(|ticket| ticket.ticket_id.clone()).collect(),
             text: serde_json::to_string(booking)?,
-            stamp: stamp(booking, written_at),
+            stamp,
         })
     }
 }
 
 impl ScyllaViews {
-    async fn write(&self, row: Row) -> Result<(), ExecutionError> {
+    async fn write(&self, bookings: &[Booking], replaces: Replaces) -> Result<(), StoreError> {
+        const DOING: &str = "putting bookings into the views";
+        let written_at = self.0.stamps.tick();
+        let row = |booking| Row::of(booking, stamp(booking, written_at, replaces));
+        let rows: Result<Vec<Row>, _> = bookings.iter().map(row).collect();
+        let rows = rows.map_err(|error| StoreError::broken(DOING, error))?;
+        stream::iter(rows)
+            .map(|row| self.write_row(row))
+            .buffer_unordered(self.0.writes_inflight_max)
+            .try_collect()
+            .await
+            .map_err(|error| unwritten(DOING, error))
+    }
+
+    async fn write_row(&self, row: Row) -> Result<(), ExecutionError> {
         let Inner { session, statements, ttl, .. } = self.0.as_ref();
         let (id, account, text) = (row.id.as_str(), row.account.as_str(), row.text.as_str());
         // The tickets first: one that leads to an older version leads to the right booking.
@@ -247,7 +255,8 @@ fn read_mark(mark: &str) -> Option<(i64, &str)> {
 /// The times that writes are stamped with. A cell keeps the write with the greatest stamp, so the
 /// version stands in the high bits, and an older version changes nothing, whenever and wherever it
 /// is written. In the low bits a later writing counts less: of two writings of one version the
-/// first one stays. No read and no lightweight transaction is needed for either.
+/// first one stays, until a replay writes it anew; of two replays the later one stays. No read and
+/// no lightweight transaction is needed for any of this.
 ///
 /// The greatest stamp stays below the microseconds of today, because ScyllaDB refuses what seems
 /// to come from the future, and so that a row may be deleted by hand.
@@ -259,12 +268,13 @@ struct Stamps {
 /// The parts of a millisecond that tell writings apart.
 const TICKS_PER_MS: i64 = 4;
 
-/// The bits of a stamp below the version: eight years of ticks after the booking was placed. Two
-/// writings of one version that are both later are told apart by their content.
+/// The bits of a stamp for the ticks since the booking was placed, eight years of them. Two writings
+/// of one version that are both later are told apart by their content. Above them is one bit for
+/// replays, and then the version.
 const AGE_BITS: u32 = 40;
 
 /// More than any booking has.
-const VERSION_MAX: u32 = 1_000;
+const VERSION_MAX: u32 = 700;
 
 impl Stamps {
     /// A moment that is later than all before it on this node.
@@ -276,12 +286,17 @@ impl Stamps {
     }
 }
 
-fn stamp(booking: &Booking, written_at: i64) -> i64 {
-    const AGE_MAX: i64 = (1 << AGE_BITS) - 1;
+fn stamp(booking: &Booking, written_at: i64, replaces: Replaces) -> i64 {
+    const REPLAY: i64 = 1 << AGE_BITS;
+    const AGE_MAX: i64 = REPLAY - 1;
     let placed_at = booking.placed_at.millis().saturating_mul(TICKS_PER_MS);
     let age = written_at.saturating_sub(placed_at).clamp(0, AGE_MAX);
     let version = i64::from(booking.version.min(VERSION_MAX));
-    (version << AGE_BITS).saturating_add(AGE_MAX.saturating_sub(age))
+    let below = match replaces {
+        Replaces::Older => AGE_MAX.saturating_sub(age),
+        Replaces::Same => REPLAY.saturating_add(age),
+    };
+    (version << (AGE_BITS + 1)).saturating_add(below)
 }
 
 /// A failed read changed nothing.

@@ -12,6 +12,10 @@ pub trait Views: Send + Sync {
     /// nothing.
     async fn put(&self, bookings: &[Booking]) -> Result<(), StoreError>;
 
+    /// Writes each booking anew unless a newer version is there: also where this version was before,
+    /// so that what was damaged or is about to expire is whole again.
+    async fn rewrite(&self, bookings: &[Booking]) -> Result<(), StoreError>;
+
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError>;
 
     /// An account's bookings, newest first.
@@ -23,4 +27,22 @@ pub trait Views: Send + Sync {
 
     /// The booking that a ticket belongs to.
     async fn booking_of_ticket(&self, ticket: &TicketId) -> Result<Option<Booking>, StoreError>;
+}
+
+/// Which rows a write replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaces {
+    Older,
+    /// And those of the same version.
+    Same,
+}
+
+impl Replaces {
+    /// A row is replaced if its version is below the new one's plus this.
+    pub(crate) fn reach(self) -> i64 {
+        match self {
+            Self::Older => 0,
+            Self::Same => 1,
+        }
+    }
 }

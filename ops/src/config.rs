@@ -4,7 +4,9 @@ mod ledger;
 mod relations;
 mod stores;
 
-pub use self::ledger::{KafkaSettings, LedgerBounds, PostgresSettings, RedisSettings, ScyllaSettings};
+pub use self::ledger::{
+    KafkaSettings, LedgerBounds, PostgresSettings, RedisSettings, ScyllaSettings,
+};
 pub use layers::{Layers, Origin};
 pub(crate) use stores::without_password;
 pub use stores::{Address, BooksUrl, FilePath, GatewayUrl, LogUrl, QueueUrl, SeatsUrl, ViewsUrl};

@@ -73,7 +73,12 @@ pub(crate) async fn ensure(
     match accounts.create(&[account]).await?.as_slice() {
         [AccountCreated::Created] if written => Ok(FirstAdmin::WrittenTo(file)),
         [AccountCreated::Created] => Ok(FirstAdmin::FromEnvironment),
-        // Another node was first.
-        _ => Ok(FirstAdmin::Kept),
+        // Another node was first, and the password that we made is nobody's.
+        _ => {
+            if written {
+                std::fs::remove_file(&file).context("removing an unused admin password")?;
+            }
+            Ok(FirstAdmin::Kept)
+        }
     }
 }

@@ -14,8 +14,12 @@ const TICKET_GRACE_SECONDS: u32 = 30 * 24 * 60 * 60;
 
 /// Reads the keys, making the file if there is none.
 pub(crate) fn open(path: &Path, now: Timestamp) -> anyhow::Result<Keyring> {
-    if !path.exists() {
-        make(path, now)?;
+    if !path.exists()
+        && let Err(error) = make(path, now)
+        // Another node that starts at this moment may have made it.
+        && !path.exists()
+    {
+        return Err(error);
     }
     read(path).map(Keyring::new)
 }

@@ -12,6 +12,7 @@ pub async fn check_all(views: Arc<dyn Views>) {
     let views = views.as_ref();
     a_booking_comes_back_whole(views).await;
     a_newer_version_wins_in_any_order(views).await;
+    what_is_rewritten_counts_again(views).await;
     an_account_sees_its_own_newest_first(views).await;
     a_mark_from_nowhere_ends_the_list(views).await;
 }
@@ -71,6 +72,23 @@ async fn a_newer_version_wins_in_any_order(views: &dyn Views) {
     views.put(&[other]).await.expect("put");
     let found = find(views, &command.booking_id).await.expect("a booking");
     assert_eq!(found.status, BookingStatus::Confirmed);
+}
+
+async fn what_is_rewritten_counts_again(views: &dyn Views) {
+    let command = SampleEvent::default().place(&["a-1"]);
+    let good = confirmed(&command, 2);
+    let damaged = Booking { status: BookingStatus::Declined, ..good.clone() };
+    views.rewrite(&[]).await.expect("rewritten");
+    views.put(std::slice::from_ref(&damaged)).await.expect("put");
+    for again in [&good, &damaged, &good] {
+        views.rewrite(std::slice::from_ref(again)).await.expect("rewritten");
+        assert_eq!(find(views, &good.id).await.as_ref(), Some(again));
+    }
+    views.put(std::slice::from_ref(&damaged)).await.expect("put");
+    views.rewrite(&[confirmed(&command, 1)]).await.expect("rewritten");
+    assert_eq!(find(views, &good.id).await, Some(good.clone()), "neither is newer");
+    views.put(&[confirmed(&command, 3)]).await.expect("put");
+    assert_eq!(find(views, &good.id).await.map(|found| found.version), Some(3));
 }
 
 async fn an_account_sees_its_own_newest_first(views: &dyn Views) {

@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::ids::{AccountId, BookingId, TicketId};
 use crate::page::{Cursor, LIMIT_MAX, Page};
 use crate::rows;
-use crate::views::Views;
+use crate::views::{Replaces, Views};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -38,19 +38,28 @@ impl PgViews {
         let text: Option<String> = work.await?;
         text.map(|text| rows::booking(doing, &text)).transpose()
     }
+
+    async fn write(&self, bookings: &[Booking], replaces: Replaces) -> Result<(), StoreError> {
+        if bookings.is_empty() {
+            return Ok(());
+        }
+        const DOING: &str = "putting bookings into the views";
+        let input = (bookings, replaces);
+        let work = self.store.write(DOING, &input, |connection, (bookings, replaces)| {
+            Box::pin(put(connection, bookings, *replaces))
+        });
+        work.await
+    }
 }
 
 #[async_trait]
 impl Views for PgViews {
     async fn put(&self, bookings: &[Booking]) -> Result<(), StoreError> {
-        if bookings.is_empty() {
-            return Ok(());
-        }
-        const DOING: &str = "putting bookings into the views";
-        let work = self
-            .store
-            .write(DOING, bookings, |connection, bookings| Box::pin(put(connection, bookings)));
-        work.await
+        self.write(bookings, Replaces::Older).await
+    }
+
+    async fn rewrite(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+        self.write(bookings, Replaces::Same).await
     }
 
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError> {
@@ -96,7 +105,11 @@ impl Views for PgViews {
     }
 }
 
-async fn put(connection: &mut PgConnection, bookings: &[Booking]) -> Result<(), Fault> {
+async fn put(
+    connection: &mut PgConnection,
+    bookings: &[Booking],
+    replaces: Replaces,
+) -> Result<(), Fault> {
     // One statement may touch a row once only; sorted, so that nobody waits in a circle.
     let mut newest: BTreeMap<&BookingId, &Booking> = BTreeMap::new();
     for booking in bookings {
@@ -115,13 +128,14 @@ async fn put(connection: &mut PgConnection, bookings: &[Booking]) -> Result<(), 
          ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id,
              placed_at = excluded.placed_at, version = excluded.version,
              booking = excluded.booking
-         WHERE excluded.version > booking_views.version",
+         WHERE excluded.version + $6 > booking_views.version",
     )
     .bind(newest.keys().map(|id| id.as_str()).collect::<Vec<_>>())
     .bind(newest.values().map(|b| b.account_id.as_str()).collect::<Vec<_>>())
     .bind(newest.values().map(|b| b.placed_at.millis()).collect::<Vec<_>>())
     .bind(newest.values().map(|b| i64::from(b.version)).collect::<Vec<_>>())
     .bind(texts)
+    .bind(replaces.reach())
     .execute(&mut *connection)
     .await?;
     put_tickets(connection, bookings).await

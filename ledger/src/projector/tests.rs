@@ -39,6 +39,10 @@ impl Views for Gated {
         self.views.put(bookings).await
     }
 
+    async fn rewrite(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+        self.views.rewrite(bookings).await
+    }
+
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError> {
         self.views.booking(id).await
     }

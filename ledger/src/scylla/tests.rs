@@ -127,22 +127,29 @@ proptest! {
     #[test]
     fn a_newer_version_has_the_greater_stamp_whenever_it_is_written(
         older in 0u32..VERSION_MAX, newer in 0u32..=VERSION_MAX, at in any::<[i64; 2]>(),
+        replayed in any::<[bool; 2]>(),
     ) {
         prop_assume!(older < newer);
-        prop_assert!(stamp(&booking(older), at[0]) < stamp(&booking(newer), at[1]));
+        let [a, b] = replayed.map(|again| if again { Replaces::Same } else { Replaces::Older });
+        prop_assert!(stamp(&booking(older), at[0], a) < stamp(&booking(newer), at[1], b));
     }
 
     #[test]
-    fn of_one_version_the_first_writing_has_the_greater_stamp(
+    fn of_one_version_the_first_writing_stays_and_the_last_replay(
         version in 0u32..10, at in 0i64..1 << 38, later in 1i64..1 << 38,
     ) {
         let first = NOW.millis().saturating_mul(TICKS_PER_MS).saturating_add(at);
         let later = first.saturating_add(later);
-        prop_assert!(stamp(&booking(version), first) > stamp(&booking(version), later));
+        let booking = booking(version);
+        let stamp = |at, replaces| stamp(&booking, at, replaces);
+        prop_assert!(stamp(first, Replaces::Older) > stamp(later, Replaces::Older));
+        prop_assert!(stamp(first, Replaces::Same) < stamp(later, Replaces::Same));
+        prop_assert!(stamp(first, Replaces::Same) > stamp(first, Replaces::Older));
     }
 
     #[test]
     fn no_stamp_is_of_the_future(version in any::<u32>(), at in any::<i64>()) {
-        prop_assert!(stamp(&booking(version), at) < NOW.millis().saturating_mul(1_000));
+        let stamp = stamp(&booking(version), at, Replaces::Same);
+        prop_assert!(stamp < NOW.millis().saturating_mul(1_000));
     }
 }

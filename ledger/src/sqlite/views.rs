@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::ids::{AccountId, BookingId, TicketId};
 use crate::page::{Cursor, LIMIT_MAX, Page};
 use crate::rows;
-use crate::views::Views;
+use crate::views::{Replaces, Views};
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -24,11 +24,8 @@ impl SqliteViews {
     pub fn new(file: SqliteFile) -> Self {
         Self { file }
     }
-}
 
-#[async_trait]
-impl Views for SqliteViews {
-    async fn put(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+    async fn write(&self, bookings: &[Booking], replaces: Replaces) -> Result<(), StoreError> {
         const DOING: &str = "putting bookings into the views";
         if bookings.is_empty() {
             return Ok(());
@@ -37,9 +34,20 @@ impl Views for SqliteViews {
         let views = serde_json::to_string(&view_rows(bookings).map_err(broken)?).map_err(broken)?;
         let tickets = serde_json::to_string(&ticket_rows(bookings)).map_err(broken)?;
         let receipt = self.file.write(DOING, move |connection| {
-            Box::pin(async move { write(connection, views, tickets).await })
+            Box::pin(async move { write(connection, views, tickets, replaces).await })
         });
         receipt.await
+    }
+}
+
+#[async_trait]
+impl Views for SqliteViews {
+    async fn put(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+        self.write(bookings, Replaces::Older).await
+    }
+
+    async fn rewrite(&self, bookings: &[Booking]) -> Result<(), StoreError> {
+        self.write(bookings, Replaces::Same).await
     }
 
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError> {
@@ -110,6 +118,7 @@ async fn write(
     connection: &mut SqliteConnection,
     views: String,
     tickets: String,
+    replaces: Replaces,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO booking_views (id, account_id, placed_at, version, booking) \
@@ -117,9 +126,10 @@ async fn write(
          FROM json_each(?1) WHERE true ORDER BY key \
          ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id, \
          placed_at = excluded.placed_at, version = excluded.version, booking = excluded.booking \
-         WHERE excluded.version > booking_views.version",
+         WHERE excluded.version + ?2 > booking_views.version",
     )
     .bind(views)
+    .bind(replaces.reach())
     .execute(&mut *connection)
     .await?;
     if tickets == "[]" {
