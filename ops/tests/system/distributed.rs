@@ -1,11 +1,11 @@
 //! The same sale on the shared servers.
 use crate::sale::{buy_each_seat_four_times, plain_event};
-use crate::shared::SharedSale;
+use crate::shared::{Fast, SharedSale};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_on_shared_records_sells_what_there_is_and_loses_nothing_when_killed() {
-    let sale = SharedSale::prepare().await;
+    let sale = SharedSale::prepare(Fast::Local).await;
     let node = sale.node("a").await;
     let event = node.client().event(plain_event(50)).await;
     let tokens = sale.mint(200).await;
@@ -24,7 +24,7 @@ async fn a_node_on_shared_records_sells_what_there_is_and_loses_nothing_when_kil
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn views_are_rebuilt_from_the_books() {
-    let sale = SharedSale::prepare().await;
+    let sale = SharedSale::prepare(Fast::Local).await;
     let node = sale.node("a").await;
     let event = node.client().event(plain_event(4)).await;
     let ada = node.client().register("ada").await;

@@ -38,6 +38,25 @@ pub(crate) fn tidegate(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs `serve`, which must end by itself with this exit code and these words on stderr.
+pub(crate) async fn serve_refuses(
+    data: &Path,
+    arguments: &[&str],
+    env: &[(&str, &str)],
+    code: i32,
+    words: &str,
+) {
+    let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    all.extend(arguments);
+    let mut command = tidegate(data, &all);
+    command.envs(env.iter().copied());
+    let output = timeout(PATIENCE, command.output()).await.expect("serve ends").unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    assert!(errors.contains(words), "{errors}");
+    assert!(output.stdout.is_empty(), "it never said that it was ready");
+}
+
 /// Runs a verb to its end.
 pub(crate) async fn verb(data: &Path, arguments: &[&str]) -> Output {
     let running = tidegate(data, arguments).output();
@@ -179,6 +198,12 @@ impl Client {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));
         client
+    }
+
+    /// The same visitor, at another node.
+    #[must_use]
+    pub(crate) fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
     }
 
     #[must_use]

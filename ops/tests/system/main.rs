@@ -3,9 +3,12 @@
 mod harness;
 mod shared;
 
+mod away;
 mod distributed;
 mod durability;
+mod nodes;
 mod operator;
 mod sale;
 mod spike;
+mod stack;
 mod walk;

@@ -1,28 +1,8 @@
 //! What an operator meets: verbs, exit codes, refusals with a clear message.
-use crate::harness::{Node, PATIENCE, tidegate, verb};
+use crate::harness::{Node, serve_refuses, tidegate, verb};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use tokio::time::timeout;
-
-/// Runs `serve`, which must end by itself with this exit code and these words on stderr.
-async fn serve_refuses(
-    data: &Path,
-    arguments: &[&str],
-    env: &[(&str, &str)],
-    code: i32,
-    words: &str,
-) {
-    let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    all.extend(arguments);
-    let mut command = tidegate(data, &all);
-    command.envs(env.iter().copied());
-    let output = timeout(PATIENCE, command.output()).await.expect("serve ends").unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{errors}");
-    assert!(errors.contains(words), "{errors}");
-    assert!(output.stdout.is_empty(), "it never said that it was ready");
-}
 
 #[tokio::test]
 async fn a_second_serve_on_the_folder_is_refused_and_the_first_goes_on() {
@@ -70,7 +50,9 @@ async fn wrong_use_and_wrong_configuration_exit_with_two() {
     let data = folder.path();
     let path = data.join("t.toml");
     let file = path.to_str().unwrap();
-    let table = [
+    let shared = "[stores]\nbookings = \"kafka://h\"\nbooks = \"postgres://h/d\"\n\
+                  [payment]\ngateway = \"http://h\"\n";
+    let table: &[(&str, &str)] = &[
         ("nonsense = 1", "unknown key \"nonsense\""),
         ("[ingress]\nbody_bytes_max = \"x\"", "body_bytes_max"),
         ("[ingress]\nheader_read_timeout_ms = 60000", "header_read_timeout_ms"),
@@ -79,8 +61,17 @@ async fn wrong_use_and_wrong_configuration_exit_with_two() {
         ("[payment]\ngateway = \"simulated:?decline=2\"", "decline"),
         ("roles = [\"ingress\"]", "roles"),
         ("profile = \"production\"", "simulated gateway"),
+        ("[stores]\nbookings = \"kafka://h\"", "stores.books"),
+        ("[stores]\nbookings = \"kafka://h\"\nbooks = \"postgres://h/d\"", "payment.gateway"),
+        ("[stores]\nviews = \"scylla://h\"", "scylla://h"),
+        ("[stores]\nbooks = \"postgres://u:secret@h/d\"\nviews = \"kafka://h\"", "kafka://h"),
+        (&format!("{shared}[ledger.kafka]\nsession_timeout_ms = 30000"), "payment deadline"),
+        (&format!("roles = [\"ingress\"]\n{shared}"), "stores.queue"),
+        ("[ledger.postgres]\nlock_timeout_ms = 60000", "lock_timeout_ms"),
+        ("[ledger.scylla]\nttl_days = 9000", "ttl_days"),
+        ("[ledger.redis]\ninflight_max = 0", "inflight_max"),
     ];
-    for (text, words) in table {
+    for (text, words) in table.iter().copied() {
         std::fs::write(&path, text).unwrap();
         serve_refuses(data, &["--config", file], &[], 2, words).await;
     }

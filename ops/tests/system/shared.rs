@@ -1,6 +1,7 @@
 //! A sale on the shared servers: its own database, topics, keyspace and gateway, and any number of
 //! nodes.
 use crate::harness::{Node, PATIENCE, minted, tidegate, verb};
+use ledger::conformance::redis;
 use ledger::conformance::servers::TestServers;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -24,6 +25,16 @@ connections_max = 12
 acquire_timeout_ms = 20000
 "#;
 
+/// Where queues and seats are.
+#[derive(Clone, Copy)]
+pub(crate) enum Fast {
+    /// In the one node.
+    Local,
+    Redis,
+    Cluster,
+}
+
+/// A sale on the shared servers.
 pub(crate) struct SharedSale {
     servers: TestServers,
     folder: TempDir,
@@ -33,14 +44,19 @@ pub(crate) struct SharedSale {
 
 impl SharedSale {
     /// Everything but the nodes.
-    pub(crate) async fn prepare() -> Self {
+    pub(crate) async fn prepare(fast: Fast) -> Self {
         let servers = TestServers::new().await;
+        let fast = match fast {
+            Fast::Local => "local:".to_owned(),
+            Fast::Redis => redis::single(),
+            Fast::Cluster => redis::cluster(),
+        };
         let folder = tempfile::tempdir().unwrap();
         let (gateway, address) = gateway(&folder.path().join("gateway")).await;
         let config = folder.path().join("sale.toml");
         let bounds = BOUNDS.replace("PREFIX", &servers.prefix);
         let text = format!(
-            "[stores]\nbookings = {:?}\nbooks = {:?}\nviews = {:?}\n\
+            "[stores]\nqueue = {fast:?}\nseats = {fast:?}\nbookings = {:?}\nbooks = {:?}\nviews = {:?}\n\
              [payment]\ngateway = {address:?}\n[keys]\nfile = \"keys.json\"\n{bounds}",
             servers.bookings, servers.books, servers.views,
         );
@@ -58,6 +74,16 @@ impl SharedSale {
 
     pub(crate) async fn node(&self, name: &str) -> Node {
         Node::start(&self.data(name), &["--no-limits", "--config", self.config()]).await
+    }
+
+    /// A node whose way to a store is another one than the configuration's.
+    pub(crate) async fn node_by(&self, name: &str, variables: &[(&str, &str)]) -> Node {
+        let (data, config) = (self.data(name), self.config());
+        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let arguments = [["serve", "--no-limits", "--config", config], ports].concat();
+        let mut command = tidegate(&data, &arguments);
+        command.envs(variables.iter().copied());
+        Node::run(command).await
     }
 
     /// Runs a verb beside the nodes.
