@@ -191,9 +191,10 @@ impl SeatAllocator {
         let store = &self.parts().store;
         let applied = self.ask(slot, |at| async move { store.apply(&at, outcome).await }).await?;
         metrics::applied(applied);
-        // A lost seat has an owner that this copy does not know of.
+        // A lost seat has an owner that this copy does not know of; it may not have been asked
+        // for when the outcome was applied first.
         let lost = outcome.booking.status == BookingStatus::SeatLost;
-        if applied == Applied::Unexpected || (lost && applied == Applied::Done) {
+        if applied == Applied::Unexpected || lost {
             self.reload(slot, &outcome.booking).await?;
         }
         Ok(applied)

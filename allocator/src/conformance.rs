@@ -51,12 +51,17 @@ pub async fn keys(store: Arc<dyn SeatStore>) {
     assert_eq!(house.lock_keyed(&ann, &[3], ("k", 2)).await, Locked::Mismatch);
     held(house.lock_keyed(&bob, &[1], ("k", 2)).await);
     assert_eq!(held(house.lock_keyed(&ann, &[0], ("again", 1)).await), house.hold(&hold).await);
+    assert_eq!(house.found_by(&ann, "again").await, [house.hold(&hold).await]);
+    assert_eq!(house.found_by(&ann, "never").await, []);
+    assert_ne!(house.found_by(&bob, "k").await[0].id, hold.id, "a key is its account's own");
     house.release(&hold, &ann).await;
+    assert_eq!(house.found_by(&ann, "k").await[0].id, hold.id, "also when it is over");
     for key in ["k", "again"] {
         assert_eq!(house.lock_keyed(&ann, &[0], (key, 1)).await, Locked::Expired);
     }
     assert_eq!(house.lock_keyed(&ann, &[0], ("k", 2)).await, Locked::Mismatch);
     house.wait_seconds(house.at().limits.key_seconds);
+    assert_eq!(house.found_by(&ann, "k").await, []);
     held(house.lock_keyed(&ann, &[5], ("k", 2)).await);
 }
 

@@ -2,7 +2,8 @@
 use crate::recovery::EventSlot;
 use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
 use crate::{
-    Config, Error, HoldRecord, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish, metrics,
+    Config, Error, HoldRecord, Keyed, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish,
+    metrics,
 };
 use ledger::books::{Events, Purchases};
 use ledger::{
@@ -68,16 +69,34 @@ impl SeatAllocator {
         let ask = &ask;
         let locked = self.ask(&seats, |at| async move { store.lock(&at, ask).await }).await?;
         Ok(match locked {
-            Locked::Held(record) => match record.shown(&event) {
-                Some(hold) => LockAnswer::Held(hold),
-                None => LockAnswer::Expired,
-            },
+            Locked::Held(record) => shown(&record, &event),
             Locked::Taken => LockAnswer::Taken,
             Locked::SoldOut => LockAnswer::SoldOut,
             Locked::OverCap => LockAnswer::OverCap,
             Locked::Mismatch => LockAnswer::Mismatch,
             Locked::Expired => LockAnswer::Expired,
         })
+    }
+
+    /// What a lock with this key was answered before, if there was one: a key is compared before
+    /// anything else, also before anybody asks who may enter.
+    pub async fn locked_before(
+        &self,
+        event: &Arc<Event>,
+        account: &AccountId,
+        key: &Keyed,
+    ) -> Result<Option<LockAnswer>, Error> {
+        let which = Find::Key { account: account.clone(), key: key.key.clone() };
+        let (store, which) = (&self.parts().store, &which);
+        let slot = self.slot(event);
+        let found = self.ask(&slot, |at| async move { store.find(&at, which).await }).await?;
+        let Some(record) = found.first() else { return Ok(None) };
+        let answer = match record.lock_keys.contains(key) {
+            true => shown(record, event),
+            false => LockAnswer::Mismatch,
+        };
+        metrics::locked(&answer);
+        Ok(Some(answer))
     }
 
     /// The account's live holds in an event.
@@ -237,4 +256,9 @@ impl SeatAllocator {
         let now = self.parts().clock.now();
         At { event: slot.event().clone(), generation, now, limits: self.limits() }
     }
+}
+
+/// A hold that may be over by now.
+fn shown(record: &HoldRecord, event: &Event) -> LockAnswer {
+    record.shown(event).map_or(LockAnswer::Expired, LockAnswer::Held)
 }

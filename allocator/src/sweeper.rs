@@ -2,31 +2,37 @@
 use crate::grid::Counts;
 use crate::recovery::EventSlot;
 use crate::store::Swept;
-use crate::{Error, HoldRecord, SeatAllocator, metrics};
+use crate::{Error, SeatAllocator, metrics};
 use ledger::{BookingCommand, Cursor, Event, Message};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Events read at once while looking for holds that a past run left behind.
+/// Events read at once while looking for holds that others made.
 const EVENTS_PER_PAGE: u32 = 16;
+/// How long after one search the next begins. Shorter than any payment deadline that makes sense:
+/// whose node died is found well before the next resend is due.
+const SEARCH_EVERY: Duration = Duration::from_secs(5);
 
 /// Frees expired holds and resends overdue commands, of every event that this node has touched,
-/// and at the start of those in which holds outlived the last run.
+/// and of those in which others left holds: a past run, or a node that is no more.
 pub struct HoldSweeper {
     seats: SeatAllocator,
-    left_behind: LeftBehind,
+    search: Search,
 }
 
-/// How far the search for holds of a past run has come.
-enum LeftBehind {
+/// How far the search for holds that others made has come.
+enum Search {
+    /// Through the list of events, up to this one.
     After(Option<String>),
-    Searched,
+    /// Done, until then.
+    Rests(Instant),
 }
 
 impl HoldSweeper {
     pub fn new(seats: SeatAllocator) -> Self {
-        Self { seats, left_behind: LeftBehind::After(None) }
+        Self { seats, search: Search::After(None) }
     }
 
     /// Runs until told to stop.
@@ -36,7 +42,7 @@ impl HoldSweeper {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
             if let Err(error) = self.search().await {
-                warn(&error, "holds of a past run could not be looked for");
+                warn(&error, "holds of others could not be looked for");
             }
             self.sweep().await;
         }
@@ -82,10 +88,14 @@ impl HoldSweeper {
         }
     }
 
-    /// Touches one more page of events in which a past run left holds or payments.
+    /// Touches one more page of events in which others left holds or payments.
     async fn search(&mut self) -> Result<(), Error> {
-        let LeftBehind::After(after) = &self.left_behind else { return Ok(()) };
-        let cursor = Cursor { after: after.clone(), limit: EVENTS_PER_PAGE };
+        let after = match &self.search {
+            Search::After(after) => after.clone(),
+            Search::Rests(until) if Instant::now() < *until => return Ok(()),
+            Search::Rests(_) => None,
+        };
+        let cursor = Cursor { after, limit: EVENTS_PER_PAGE };
         let page = self.seats.parts().events.events(cursor).await?;
         for event in page.items {
             match self.touch(event).await {
@@ -95,19 +105,20 @@ impl HoldSweeper {
                 Ok(()) => {}
             }
         }
-        self.left_behind = match page.next {
-            Some(next) => LeftBehind::After(Some(next)),
-            None => LeftBehind::Searched,
+        self.search = match page.next {
+            Some(next) => Search::After(Some(next)),
+            None => Search::Rests(Instant::now() + SEARCH_EVERY),
         };
         Ok(())
     }
 
     async fn touch(&self, event: Event) -> Result<(), Error> {
-        if self.seats.known_slot(&event.id).is_some() {
+        let now = self.seats.parts().clock.now();
+        let over = event.over_at().is_some_and(|over_at| over_at < now);
+        if over || self.seats.known_slot(&event.id).is_some() {
             return Ok(());
         }
-        let kept = self.seats.parts().store.kept(&event, 0).await?;
-        if kept.iter().any(HoldRecord::is_live) {
+        if self.seats.parts().store.has_holds(&event).await? {
             let slot = self.seats.slot(&Arc::new(event));
             self.sweep_event(&slot).await?;
         }

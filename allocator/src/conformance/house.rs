@@ -192,6 +192,12 @@ impl House {
         here(self.store.find(&self.at(), &which).await.expect("the store answers"))
     }
 
+    /// What a key of `lock` stands for.
+    pub async fn found_by(&self, who: &AccountId, key: &str) -> Vec<HoldRecord> {
+        let which = Find::Key { account: who.clone(), key: key.to_owned() };
+        here(self.store.find(&self.at(), &which).await.expect("the store answers"))
+    }
+
     /// The hold as it is now.
     pub async fn hold(&self, hold: &HoldRecord) -> HoldRecord {
         let which = Find::Hold(hold.id.clone());

@@ -2,7 +2,7 @@
 use crate::conformance::House;
 use crate::{
     BookAnswer, BookRequest, BookTarget, Config, Error, Keyed, LocalSeatStore, LockAnswer,
-    LockRequest, Parts, SeatAllocator, SeatHold, Wish,
+    LockRequest, Parts, SeatAllocator, SeatHold, SeatStore, Wish,
 };
 use async_trait::async_trait;
 use ledger::books::{Begun, Settlement};
@@ -45,9 +45,14 @@ pub(super) struct MoodyLog {
 
 impl Venue {
     pub(super) async fn open() -> Self {
+        Self::open_on(None).await
+    }
+
+    /// With a seat store that outlives the process, or the local one.
+    pub(super) async fn open_on(shared: Option<Arc<dyn SeatStore>>) -> Self {
         let clock = Clock::manual(crate::conformance::NOW);
         let ledger = sqlite_ledger_at(clock.clone()).await;
-        let ids = IdSource::seeded(1);
+        let ids = if shared.is_some() { IdSource::system() } else { IdSource::seeded(1) };
         let event = Arc::new(House::event(&ids));
         let queue = Some(QueueSettings::default());
         ledger.books.events.create(&event, queue).await.unwrap();
@@ -56,13 +61,19 @@ impl Venue {
             mood: Mutex::new(Mood::Well),
             appended: Mutex::default(),
         });
-        let seats = allocator(&ledger, log.clone(), &clock, &ids);
+        let local = || Arc::new(LocalSeatStore::new(ledger.journal.clone())) as Arc<dyn SeatStore>;
+        let seats = allocator(shared.unwrap_or_else(local), &ledger, log.clone(), &clock, &ids);
         Self { ledger, log, clock, ids, event, seats }
+    }
+
+    /// Another node over the same record and log.
+    pub(super) fn node(&self, store: Arc<dyn SeatStore>) -> SeatAllocator {
+        allocator(store, &self.ledger, self.log.clone(), &self.clock, &self.ids)
     }
 
     /// The process dies and another one starts on what it left.
     pub(super) fn restart(&mut self) {
-        self.seats = allocator(&self.ledger, self.log.clone(), &self.clock, &self.ids);
+        self.seats = self.node(Arc::new(LocalSeatStore::new(self.ledger.journal.clone())));
     }
 
     pub(super) fn account(&self) -> AccountId {
@@ -164,13 +175,14 @@ impl Venue {
 }
 
 fn allocator(
+    store: Arc<dyn SeatStore>,
     ledger: &TestLedger,
     log: Arc<MoodyLog>,
     clock: &Clock,
     ids: &IdSource,
 ) -> SeatAllocator {
     SeatAllocator::new(Parts {
-        store: Arc::new(LocalSeatStore::new(ledger.journal.clone())),
+        store,
         purchases: ledger.books.purchases.clone(),
         events: ledger.books.events.clone(),
         log,

@@ -63,6 +63,12 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
     let event = event(&exchange, &form.event_id).await?;
     let wish = wish(&event.layout, form.wish)?;
     let key = idempotency::keyed(exchange.headers(), &received)?;
+    if let Some(key) = &key
+        && let Some(answer) =
+            exchange.app().seats.locked_before(&event, &login.account, key).await?
+    {
+        return locked(answer, exchange.now());
+    }
     let (slot, issued) = admission(&exchange, &event, &login).await?;
     let mut carried = HeaderMap::new();
     if let Some(issued) = &issued {

@@ -97,6 +97,34 @@ async fn locks_and_books_keep_their_keys() {
     assert_eq!(one["booking_id"], two["booking_id"]);
 }
 
+/// A key is compared before anything else, also before anybody asks who may enter.
+#[tokio::test]
+async fn a_lock_is_answered_again_after_its_slot_ended() {
+    let house = House::open().await;
+    let event = house.event(json!({ "total_seats": 9 })).await;
+    let login = house.login(Role::User).await;
+    let lock = |key: &str, seat: u32| {
+        let body = json!({ "event_id": event, "seat_number": seat });
+        keyed(house.ask("POST", "/api/tickets/lock").login(&login).json(&body), key).send()
+    };
+    let first = lock("k", 1).await.expect(200);
+    let pass = first.header("admission-pass").unwrap().to_owned();
+    let leave = house.ask("DELETE", &format!("/api/queue/{event}/me"));
+    leave.header("admission-pass", &pass).send().await.expect(204);
+    let admin = house.login(Role::Admin).await;
+    let closed = json!({ "state": "closed" });
+    let steer = house.ask("PATCH", &format!("/api/events/{event}/queue")).login(&admin);
+    steer.json(&closed).send().await.expect(200);
+
+    assert_eq!(lock("other", 2).await.refusal(), (409, "queue_closed".into()));
+    let again = lock("k", 1).await.expect(200).json();
+    assert_eq!(again["hold_id"], first.json()["hold_id"]);
+    assert_eq!(lock("k", 2).await.refusal(), (422, "idempotency_mismatch".into()));
+    let hold = format!("/api/tickets/lock/{}", again["hold_id"].as_str().unwrap());
+    house.ask("DELETE", &hold).login(&login).send().await.expect(204);
+    assert_eq!(lock("k", 1).await.refusal(), (410, "hold_expired".into()));
+}
+
 #[tokio::test]
 async fn keys_that_are_none_are_refused() {
     let house = House::open().await;

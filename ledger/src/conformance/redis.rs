@@ -1,4 +1,10 @@
-//! Where the tests' Redis servers are.
+//! Where the tests' Redis servers are, and how they are made to fail.
+mod server;
+mod wire;
+
+pub use server::PrivateRedis;
+pub use wire::{Loses, Wire};
+
 use crate::redis::RedisBounds;
 
 /// Names the single server that tests use.

@@ -15,10 +15,10 @@ const LEFT_MS: u32 = 300_000;
 /// The five keys' contents.
 #[derive(Default)]
 pub(super) struct Staged {
-    fields: Vec<(String, String)>,
+    pub(super) fields: Vec<(String, String)>,
     letters: Vec<u8>,
     /// Ends of what is held, ends of what is over, deadlines of what is being paid.
-    waiting: [Vec<(i64, String)>; 3],
+    pub(super) waiting: [Vec<(i64, String)>; 3],
 }
 
 impl Staged {

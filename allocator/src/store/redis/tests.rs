@@ -1,8 +1,11 @@
 //! The seats on a real Redis and a real cluster: the contract, and what only this backend shows.
+mod histories;
+mod losses;
+
 use super::RedisSeatStore;
 use crate::conformance;
 use ledger::conformance::redis::{BOUNDS, cluster, single};
-use ledger::redis::Redis;
+use ledger::redis::{Redis, cmd};
 use std::sync::Arc;
 
 async fn asked(url: &str) -> Arc<RedisSeatStore> {
@@ -17,10 +20,26 @@ async fn asked(url: &str) -> Arc<RedisSeatStore> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract() {
-    conformance::all(asked(&single()).await).await;
+    let store = asked(&single()).await;
+    conformance::all(store.clone()).await;
+    forget_all(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract_on_a_cluster() {
-    conformance::all(asked(&cluster()).await).await;
+    let store = asked(&cluster()).await;
+    conformance::all(store.clone()).await;
+    forget_all(&store).await;
+}
+
+/// Takes the keys of every event away that the store was asked about.
+async fn forget_all(store: &RedisSeatStore) {
+    let events: Vec<_> = store.events.write().unwrap().drain().collect();
+    for (_, known) in events {
+        let mut command = cmd("UNLINK");
+        for key in &known.keys {
+            command.arg(key);
+        }
+        store.redis.ask("testing", &command).await.unwrap();
+    }
 }
