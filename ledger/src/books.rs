@@ -14,7 +14,7 @@ pub use admissions::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raise
 pub use audit::{
     AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
 };
-pub use events::{EventCreated, Events, LimitsChange};
+pub use events::{EventCreated, Events, LimitsChange, Patched};
 pub(crate) use layouts::Layouts;
 pub(crate) use people::REQUEST_LEASE_SECONDS;
 pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};

@@ -17,6 +17,11 @@ pub struct Config {
     pub lease_min: u64,
     /// How often the pacer looks, in milliseconds.
     pub pacer_interval_ms: u64,
+    /// How often a node looks at a queue that somebody watches, in milliseconds: how late its
+    /// `now_serving` may be on a node that did not move it, but for the store's answer.
+    pub board_interval_ms: u64,
+    /// How often a node looks at a queue that nobody watches, in milliseconds.
+    pub board_idle_ms: u64,
     /// The `iss` claim of passes.
     pub issuer: String,
     /// Clock difference that passes tolerate, in seconds, at most 5.

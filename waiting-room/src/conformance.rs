@@ -1,7 +1,7 @@
 //! The contract of [`QueueStore`] as a suite: every backend runs all of it.
 use crate::store::{
-    Ask, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved, Settlement,
-    Snapshot, Taken,
+    Ask, Change, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved,
+    Settlement, Snapshot, Taken,
 };
 use ledger::books::{QueueRecord, QueueStep};
 use ledger::{
@@ -54,6 +54,10 @@ fn settings() -> QueueSettings {
         return_seconds: 60,
         session_seconds: 60,
     }
+}
+
+fn recorded(settings: QueueSettings, revision: u64) -> Change {
+    Change { settings, revision, recorded: true }
 }
 
 fn account(n: u64) -> AccountId {
@@ -163,7 +167,7 @@ pub async fn a_copy_of_another_generation_is_lost(bench: Bench) {
         let settled = store.settle(mark, 1, Settlement::Ended).await;
         assert_eq!(settled.expect(ANSWER), Kept::Lost);
         assert_eq!(store.look(mark, Some(1)).await.expect(ANSWER), Kept::Lost);
-        let configured = store.configure(mark, QueueSettings::default(), 9).await;
+        let configured = store.configure(mark, recorded(QueueSettings::default(), 9)).await;
         assert_eq!(configured.expect(ANSWER), Kept::Lost);
     };
     lost(1).await;
@@ -371,12 +375,14 @@ pub async fn settings_follow_their_revisions(bench: Bench) {
     bench.load(settings()).await;
     bench.called(2).await;
     let paused = QueueSettings { state: QueueState::Paused, ..settings() };
-    let configure = async |settings, revision| {
+    let change = async |change| {
         let before = bench.clock.now();
-        let at = bench.store.configure(bench.mark(1), settings, revision).await.expect(ANSWER);
+        let at = bench.store.configure(bench.mark(1), change).await.expect(ANSWER);
         // Stores and callers may differ by a little, never by hours.
         assert!(kept(at).millis_since(before).abs() < 3_600_000);
+        bench.look(1).await.0
     };
+    let configure = async |settings, revision| change(recorded(settings, revision)).await;
     configure(paused, 3).await;
     configure(settings(), 2).await;
     assert_eq!(bench.take(Some(1), account(1)).await, Taken::NotYet(NotYet::Paused));
@@ -385,6 +391,19 @@ pub async fn settings_follow_their_revisions(bench: Bench) {
     configure(settings(), 4).await;
     bench.grant(Some(1), account(1)).await;
     assert_eq!(bench.look(1).await.0.revision, 4);
+
+    // On their way into the record: several under one revision only forbid.
+    let announce =
+        async |settings, revision| change(Change { settings, revision, recorded: false }).await;
+    let fewer = QueueSettings { capacity: 50, ..settings() };
+    let slower = QueueSettings { rate_per_minute: 60, ..paused };
+    assert_eq!(announce(fewer, 4).await.settings, fewer);
+    assert_eq!(announce(fewer, 5).await.revision, 5);
+    let both = QueueSettings { capacity: 50, ..slower };
+    assert_eq!(announce(slower, 5).await.settings, both);
+    assert_eq!(configure(settings(), 4).await.settings, both, "what is recorded is older");
+    assert_eq!(configure(slower, 5).await.settings, slower, "whatever was recorded counts");
+    assert_eq!(announce(settings(), 4).await.settings, slower);
 }
 
 pub async fn a_slot_ends_by_itself(bench: Bench) {

@@ -31,7 +31,7 @@ pub use room::{ClaimAnswer, JoinAnswer, Parts, PassCheck, WaitingRoom, WalkIn};
 pub use slot_ender::SlotEnder;
 pub use standing::{Eta, PlaceState, Standing};
 pub use store::{
-    Ask, Grant, Kept, Loaded, LocalQueueStore, Mark, NotYet, Place, QueueStore, RedisQueueStore,
-    Reserve, Reserved, Settlement, Snapshot, Taken,
+    Ask, Change, Grant, Kept, Loaded, LocalQueueStore, Mark, NotYet, Place, QueueStore,
+    RedisQueueStore, Reserve, Reserved, Settlement, Snapshot, Taken,
 };
 pub use token::QueueToken;

@@ -11,7 +11,7 @@ mod image;
 mod numbers;
 mod slots;
 
-use crate::store::{Loaded, Place, Settlement, Snapshot};
+use crate::store::{Change, Loaded, Place, Settlement, Snapshot};
 use bucket::Bucket;
 use calls::{Called, Calls, Windows};
 pub(crate) use image::{CallImage, Image, SlotImage};
@@ -137,14 +137,12 @@ impl Line {
         }
     }
 
-    pub(crate) fn configure(
-        &mut self,
-        settings: QueueSettings,
-        revision: u64,
-        now: Timestamp,
-    ) -> Timestamp {
+    pub(crate) fn configure(&mut self, change: Change, now: Timestamp) -> Timestamp {
         self.advance(now);
+        let Change { settings, revision, recorded } = change;
         if revision >= self.revision {
+            let rivals = !recorded && revision == self.revision;
+            let settings = if rivals { forbidding(self.settings, settings) } else { settings };
             self.settings = settings;
             self.revision = revision;
             self.rate.set_rate(settings.rate_per_minute);
@@ -238,6 +236,20 @@ impl Line {
         self.settings.state == QueueState::Open
             && self.settings.rate_per_minute > 0
             && self.slots.active() < u64::from(self.settings.capacity)
+    }
+}
+
+/// The old settings, but for what the new ones forbid.
+pub(crate) fn forbidding(old: QueueSettings, new: QueueSettings) -> QueueSettings {
+    let state = match new.state {
+        QueueState::Open => old.state,
+        QueueState::PreQueue | QueueState::Paused | QueueState::Closed => new.state,
+    };
+    QueueSettings {
+        state,
+        rate_per_minute: old.rate_per_minute.min(new.rate_per_minute),
+        capacity: old.capacity.min(new.capacity),
+        ..old
     }
 }
 

@@ -34,6 +34,9 @@ impl Pacer {
         let mut tick = interval(Duration::from_millis(room.config.pacer_interval_ms.max(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut listed: Option<Instant> = None;
+        // Queues that nobody watches and in which nobody waits are looked at less often.
+        let rare = Duration::from_millis(room.config.board_idle_ms);
+        let mut looked: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -45,8 +48,14 @@ impl Pacer {
                 listed = Some(Instant::now());
             }
             self.open_due(&room).await;
+            let idle = looked.is_none_or(|at| at.elapsed() >= rare);
+            if idle {
+                looked = Some(Instant::now());
+            }
             for desk in room.desks() {
-                pace(&room, desk).await;
+                if idle || !desk.is_idle() {
+                    pace(&room, desk).await;
+                }
             }
             tokio::time::sleep(REST).await;
         }

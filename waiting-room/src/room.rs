@@ -139,7 +139,9 @@ impl WaitingRoom {
 
     /// The public resource; `None` when there is no such queue. Served from memory.
     pub async fn board(&self, queue: &QueueId) -> Result<Option<Arc<Board>>, Error> {
-        Ok(self.inner.desk(queue).await?.map(|desk| desk.seen().board.clone()))
+        let Some(desk) = self.inner.desk(queue).await? else { return Ok(None) };
+        self.inner.watch(&desk).await;
+        Ok(Some(desk.seen().board.clone()))
     }
 
     /// The board, if this node has it in memory: what a whole crowd asks for waits for nothing.
@@ -149,7 +151,10 @@ impl WaitingRoom {
 
     /// Bumped whenever the board of the queue changes in more than its `as_of`.
     pub async fn changes(&self, queue: &QueueId) -> Result<Option<watch::Receiver<u64>>, Error> {
-        Ok(self.inner.desk(queue).await?.map(|desk| desk.changes()))
+        let Some(desk) = self.inner.desk(queue).await? else { return Ok(None) };
+        let changes = desk.changes();
+        self.inner.watch(&desk).await;
+        Ok(Some(changes))
     }
 
     /// Joins the line. A live token that is shown keeps its place.

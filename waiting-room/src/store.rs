@@ -4,6 +4,8 @@
 //! [`Kept::Lost`] when the copy is not of that generation, with nothing changed.
 mod local;
 mod redis;
+#[cfg(test)]
+pub(crate) use redis::redis_for_tests;
 
 pub use local::LocalQueueStore;
 pub use redis::RedisQueueStore;
@@ -126,6 +128,16 @@ pub enum Settlement {
     Left,
 }
 
+/// Settings for the copy, and the revision that they have in `Books`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    pub settings: QueueSettings,
+    pub revision: u64,
+    /// False while they are on their way into `Books`: beside others on their way there under the
+    /// same revision they only forbid, since nobody knows whose will be recorded.
+    pub recorded: bool,
+}
+
 /// Where one number stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -200,8 +212,7 @@ pub trait QueueStore: Send + Sync {
     async fn configure(
         &self,
         mark: Mark<'_>,
-        settings: QueueSettings,
-        revision: u64,
+        change: Change,
     ) -> Result<Kept<Timestamp>, StoreError>;
 
     /// Makes `loaded` the copy of its generation, unless there is one as new already.

@@ -194,6 +194,8 @@ fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock, ids: &IdSour
             lease_ahead_seconds: 1,
             lease_min: 1_000,
             pacer_interval_ms: 20,
+            board_interval_ms: 200,
+            board_idle_ms: 1_000,
             issuer: "test".into(),
             leeway_seconds: 2,
             poll: vec![(Some(50), 2_000), (None, 60_000)],

@@ -14,6 +14,16 @@ pub enum EventCreated {
     NoSuchQueue,
 }
 
+/// The answer to a change of a queue's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Patched {
+    /// The queue as it is now.
+    Done(Queue),
+    /// Somebody changed it since the revision that the caller saw; nothing was changed.
+    Stale,
+    NoSuchQueue,
+}
+
 /// What a queue's rate and capacity were from a moment on: kept for the audit of I10 and I11.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitsChange {
@@ -45,13 +55,15 @@ pub trait Events: Send + Sync {
     /// The events that stand behind a queue.
     async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError>;
 
-    /// Changes a queue's settings and keeps the change with its time. `None`: no such queue.
+    /// Changes a queue's settings, if its revision still is `from`, and keeps the change with its
+    /// time.
     async fn patch_queue(
         &self,
         id: &QueueId,
+        from: u64,
         patch: QueuePatch,
         now: Timestamp,
-    ) -> Result<Option<Queue>, StoreError>;
+    ) -> Result<Patched, StoreError>;
 
     /// The history of a queue's settings, oldest first.
     async fn limits(&self, id: &QueueId) -> Result<Vec<LimitsChange>, StoreError>;

@@ -2,7 +2,7 @@
 mod statements;
 
 use super::store::PgStore;
-use crate::books::{EventCreated, Events, Layouts, LimitsChange, Raised};
+use crate::books::{EventCreated, Events, Layouts, LimitsChange, Patched, Raised};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::{Event, Queue, QueuePatch, QueueSettings};
@@ -134,12 +134,14 @@ impl Events for PgEvents {
     async fn patch_queue(
         &self,
         id: &QueueId,
+        from: u64,
         patch: QueuePatch,
         now: Timestamp,
-    ) -> Result<Option<Queue>, StoreError> {
-        let input = (id, patch, now);
-        let work = self.store.write("changing a queue", &input, |connection, (id, patch, now)| {
-            Box::pin(statements::patch_queue(connection, id, *patch, *now))
+    ) -> Result<Patched, StoreError> {
+        let input = (id, from, patch, now);
+        let work = self.store.write("changing a queue", &input, |connection, input| {
+            let (id, from, patch, now) = *input;
+            Box::pin(statements::patch_queue(connection, id, from, patch, now))
         });
         work.await
     }

@@ -6,7 +6,7 @@ use self::statements::{
 };
 use super::SqliteFile;
 use super::row::{count, parsed, signed, unread};
-use crate::books::{EventCreated, Events, Layouts, LimitsChange, Raised};
+use crate::books::{EventCreated, Events, Layouts, LimitsChange, Patched, Raised};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::{Event, Queue, QueuePatch, QueueSettings};
@@ -109,12 +109,13 @@ impl Events for SqliteEvents {
     async fn patch_queue(
         &self,
         id: &QueueId,
+        from: u64,
         patch: QueuePatch,
         now: Timestamp,
-    ) -> Result<Option<Queue>, StoreError> {
+    ) -> Result<Patched, StoreError> {
         let id = id.clone();
         let patched = self.file.write("changing a queue", move |connection| {
-            Box::pin(async move { patch_queue(connection, &id, patch, now).await })
+            Box::pin(async move { patch_queue(connection, &id, from, patch, now).await })
         });
         patched.await
     }
@@ -179,20 +180,24 @@ async fn create(
 async fn patch_queue(
     connection: &mut SqliteConnection,
     id: &QueueId,
+    from: u64,
     patch: QueuePatch,
     now: Timestamp,
-) -> Result<Option<Queue>, Error> {
+) -> Result<Patched, Error> {
     let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
         .bind(id.as_str())
         .try_map(|row: SqliteRow| rows::queue(&row))
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(old) = found else { return Ok(None) };
+    let Some(old) = found else { return Ok(Patched::NoSuchQueue) };
+    if old.revision != from {
+        return Ok(Patched::Stale);
+    }
     let settings = patch.applied_to(old.settings);
     let queue = Queue { settings, revision: old.revision.saturating_add(1), ..old };
     write_settings(connection, &queue).await?;
     insert_limits(connection, &queue, now).await?;
-    Ok(Some(queue))
+    Ok(Patched::Done(queue))
 }
 
 async fn raise(

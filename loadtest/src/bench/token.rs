@@ -100,6 +100,8 @@ fn bounds() -> Config {
         lease_ahead_seconds: 1,
         lease_min: 1,
         pacer_interval_ms: 1_000,
+        board_interval_ms: 200,
+        board_idle_ms: 1_000,
         issuer: "bench".to_owned(),
         leeway_seconds: 0,
         poll: vec![(None, 1_000)],

@@ -291,7 +291,7 @@ impl World {
         change(&mut self.books.queue.settings);
         self.books.queue.revision += 1;
         let Queue { settings, revision, .. } = self.books.queue;
-        self.line.configure(settings, revision, self.now);
+        self.line.configure(Change { settings, revision, recorded: true }, self.now);
     }
 
     /// Everything that is not in `Books` is gone; grants that were never committed never were.

@@ -88,7 +88,8 @@ impl Sim {
     fn set(&mut self, change: impl FnOnce(&mut QueueSettings)) {
         let mut settings = self.line.settings;
         change(&mut settings);
-        self.line.configure(settings, self.line.revision + 1, self.now);
+        let change = Change { settings, revision: self.line.revision + 1, recorded: true };
+        self.line.configure(change, self.now);
     }
 
     fn place(&mut self, number: u64) -> Place {
@@ -404,8 +405,8 @@ fn after_a_loss_doubtful_numbers_are_passed_at_once_and_never_missed() {
 fn settings_apply_in_the_order_of_their_revisions() {
     let mut sim = Sim::new(settings());
     let newer = QueueSettings { capacity: 7, ..settings() };
-    sim.line.configure(newer, 5, sim.now);
-    sim.line.configure(settings(), 4, sim.now);
+    sim.line.configure(Change { settings: newer, revision: 5, recorded: true }, sim.now);
+    sim.line.configure(Change { settings: settings(), revision: 4, recorded: true }, sim.now);
     let (snapshot, _) = sim.line.look(None, sim.now);
     assert_eq!((snapshot.settings, snapshot.revision), (newer, 5));
 }

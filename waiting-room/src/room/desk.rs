@@ -10,14 +10,13 @@ use crate::{Board, Error, QueueToken, Standing};
 use ledger::{QueueId, StoreError, Timestamp};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
-/// Boards are at least so far apart.
-const BOARD_GAP: Duration = Duration::from_millis(100);
-/// And at most so much more: other nodes move the line as well.
-const BOARD_IDLE: Duration = Duration::from_millis(150);
+/// A queue is watched for so long after somebody asked for it.
+const WATCHED: Duration = Duration::from_secs(5);
 /// How often a call is tried on a copy that keeps getting lost.
 const TRIES: usize = 3;
 
@@ -32,10 +31,20 @@ pub(crate) struct Desk {
     pub(super) recovering: tokio::sync::Mutex<()>,
     /// Settings change one at a time.
     pub(super) configuring: tokio::sync::Mutex<()>,
+    /// The last generation that this node raised, and the last that another one raised and has
+    /// not loaded yet, with since when this node waits for it.
+    pub(super) raised: AtomicU64,
+    pub(super) awaited: Mutex<Option<(u64, Instant)>>,
+    /// A revision that the store has and `Books` have not, and since when this node knows.
+    pub(super) announced: Mutex<Option<(u64, Instant)>>,
     seen: RwLock<Arc<Seen>>,
     version: watch::Sender<u64>,
     /// Rung when the board is out of date.
     pub(super) touched: Notify,
+    /// Somebody asked for the queue since its keeper looked.
+    asked: AtomicBool,
+    /// Nobody has asked for it for a while: what is seen may be older.
+    idle: AtomicBool,
     pub(super) joins: Joins,
     pub(super) admitting: Admitting,
     pub(super) demand: Demand,
@@ -83,6 +92,12 @@ impl Desk {
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    /// True when nobody watches and nobody waits, as far as this node knows.
+    pub(crate) fn is_idle(&self) -> bool {
+        let snapshot = self.seen().snapshot;
+        self.idle.load(Ordering::Acquire) && snapshot.joined <= snapshot.now_serving
     }
 
     fn opens_at(&self) -> Timestamp {
@@ -137,9 +152,14 @@ impl Inner {
             opens_at: AtomicI64::new(found.opens_at.millis()),
             recovering: tokio::sync::Mutex::default(),
             configuring: tokio::sync::Mutex::default(),
+            raised: AtomicU64::new(0),
+            awaited: Mutex::default(),
+            announced: Mutex::default(),
             seen: RwLock::new(Arc::new(seen)),
             version: watch::Sender::new(0),
             touched: Notify::new(),
+            asked: AtomicBool::new(true),
+            idle: AtomicBool::new(false),
             joins: Joins::default(),
             admitting: Admitting::default(),
             demand: Demand::default(),
@@ -152,6 +172,20 @@ impl Inner {
         desks.insert(desk.id.clone(), desk.clone());
         self.boards.spawn(keep_board(Arc::downgrade(self), desk.clone()));
         Ok(Some(desk))
+    }
+
+    /// Somebody wants to know how the queue is: what nobody has watched is looked at first, and
+    /// from now on as often as it takes.
+    pub(super) async fn watch(&self, desk: &Desk) {
+        if !desk.asked.load(Ordering::Relaxed) {
+            desk.asked.store(true, Ordering::Relaxed);
+        }
+        if desk.idle.load(Ordering::Acquire) && desk.idle.swap(false, Ordering::AcqRel) {
+            desk.touched.notify_one();
+            if let Err(error) = self.refresh(desk).await {
+                tracing::debug!(%error, queue.id = %desk.id, "an old board is shown");
+            }
+        }
     }
 
     fn open_desk(&self, queue: &QueueId) -> Option<Arc<Desk>> {
@@ -188,6 +222,7 @@ impl Inner {
         desk: &Desk,
         token: &QueueToken,
     ) -> Result<Standing, Error> {
+        self.watch(desk).await;
         let seen = desk.seen();
         let asked = token.number.filter(|n| *n <= desk.served() || seen.snapshot.left_waiting);
         let Some(number) = asked else {
@@ -251,10 +286,21 @@ impl Inner {
 
 /// Keeps a board fresh until the waiting room is gone.
 async fn keep_board(room: Weak<Inner>, desk: Arc<Desk>) {
+    let mut asked_at = Instant::now();
     loop {
-        tokio::time::sleep(BOARD_GAP).await;
+        let Some(config) = room.upgrade().map(|room| room.config.clone()) else { return };
+        if desk.asked.swap(false, Ordering::Relaxed) || desk.version.receiver_count() > 0 {
+            asked_at = Instant::now();
+        }
+        let watched = asked_at.elapsed() < WATCHED;
+        desk.idle.store(!watched, Ordering::Release);
+        let pause = if watched { config.board_interval_ms } else { config.board_idle_ms };
+        // Boards are at least half an interval apart, and as fresh as can be when it is rung.
+        let least = Duration::from_millis(config.board_interval_ms.min(pause) / 2);
+        tokio::time::sleep(least).await;
+        let rest = Duration::from_millis(pause).saturating_sub(least);
         // Elapsed or rung: either way it is time to look.
-        let _ = tokio::time::timeout(BOARD_IDLE, desk.touched.notified()).await;
+        let _ = tokio::time::timeout(rest, desk.touched.notified()).await;
         let Some(room) = room.upgrade() else { return };
         if let Err(error) = room.refresh(&desk).await {
             tracing::debug!(%error, queue.id = %desk.id, "the board cannot be refreshed");

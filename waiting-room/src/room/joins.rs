@@ -114,6 +114,7 @@ impl Inner {
         shown: Option<&str>,
     ) -> Result<JoinAnswer, Error> {
         let Some(desk) = self.desk(queue).await? else { return Ok(JoinAnswer::NoSuchQueue) };
+        self.watch(&desk).await;
         if desk.seen().snapshot.settings.state == QueueState::Closed {
             join_refused(JoinRefusal::Closed);
             return Ok(JoinAnswer::Closed);

@@ -4,15 +4,19 @@ use super::desk::Desk;
 use crate::Error;
 use crate::line::steps_kept_millis;
 use crate::metrics::RECOVERIES_TOTAL;
-use crate::store::{Kept, Loaded, Mark};
+use crate::store::{Change, Kept, Loaded, Mark};
 use ledger::books::{QueueRecord, QueueStep, Raised, StepCommitted};
 use ledger::{Queue, StoreError};
 use metrics::counter;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a call waits for a recovery that another one does, before it answers 503.
 const WAIT_FOR_RECOVERY: Duration = Duration::from_millis(500);
+/// A generation that another node raised and has not loaded for so long is raised again: that
+/// node is gone. Longer than loading takes, or two nodes would keep taking it from each other.
+const ANOTHER_RECOVERS: Duration = Duration::from_secs(3);
 /// How often a node looks whether another node has finished recovering.
 const LOOKS: u32 = 20;
 const LOOK_MILLIS: u64 = 20;
@@ -29,8 +33,18 @@ impl Inner {
         if self.adopt(desk, found).await? {
             return Ok(());
         }
+        if found > lost && found == desk.raised.load(Ordering::Acquire) {
+            // Ours, and it could not be loaded then.
+            return self.rebuild(desk, found).await;
+        }
+        if lost > 0 && found > lost && another_recovers(desk, found) {
+            return self.await_rebuilt(desk, found).await;
+        }
         match self.admissions.raise_generation(&desk.id, found).await? {
-            Raised::Won(generation) => self.rebuild(desk, generation).await,
+            Raised::Won(generation) => {
+                desk.raised.store(generation, Ordering::Release);
+                self.rebuild(desk, generation).await
+            }
             Raised::Lost(generation) => self.await_rebuilt(desk, generation).await,
         }
     }
@@ -54,7 +68,8 @@ impl Inner {
         let queue = self.queue(desk).await?;
         if queue.revision > revision {
             let mark = Mark { queue: &desk.id, generation, now: self.clock.now() };
-            self.store.configure(mark, queue.settings, queue.revision).await?;
+            let Queue { settings, revision, .. } = queue;
+            self.store.configure(mark, Change { settings, revision, recorded: true }).await?;
         }
         desk.set_opens_at(queue.opens_at);
         if !self.adopt(desk, generation).await? {
@@ -106,5 +121,17 @@ impl Inner {
     async fn queue(&self, desk: &Desk) -> Result<Queue, Error> {
         let queue = self.events.queue(&desk.id).await?;
         Ok(queue.ok_or_else(|| StoreError::broken("recovering a queue", "it has no settings"))?)
+    }
+}
+
+/// True while whoever raised the generation may still be loading it.
+fn another_recovers(desk: &Desk, generation: u64) -> bool {
+    let mut awaited = desk.awaited.lock().expect("no panic while the lock is held");
+    match *awaited {
+        Some((which, since)) if which == generation => since.elapsed() < ANOTHER_RECOVERS,
+        Some(_) | None => {
+            *awaited = Some((generation, Instant::now()));
+            true
+        }
     }
 }

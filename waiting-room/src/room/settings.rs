@@ -3,9 +3,19 @@
 use super::Inner;
 use super::desk::Desk;
 use crate::Error;
-use ledger::books::LimitsChange;
-use ledger::{Queue, QueueId, QueuePatch, QueueSettings, QueueState};
+use crate::line::forbidding;
+use crate::store::Change;
+use ledger::books::{LimitsChange, Patched};
+use ledger::{Queue, QueueId, QueuePatch, QueueState, StoreError, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a change is tried that other nodes' changes come before.
+const TRIES: usize = 10;
+/// Settings that were announced to the store and are not recorded for so long never will be:
+/// whoever announced them is gone. Longer than any commit takes.
+const ANNOUNCED_MAX: Duration = Duration::from_secs(10);
 
 impl Inner {
     pub(super) async fn configure(
@@ -15,35 +25,44 @@ impl Inner {
     ) -> Result<Option<Queue>, Error> {
         let Some(desk) = self.desk(queue).await? else { return Ok(None) };
         let _turn = desk.configuring.lock().await;
-        let Some(old) = self.events.queue(queue).await? else { return Ok(None) };
-        self.change(&desk, &old, patch).await
+        for _ in 0..TRIES {
+            let Some(old) = self.events.queue(queue).await? else { return Ok(None) };
+            match self.change(&desk, &old, patch).await? {
+                Patched::Done(queue) => return Ok(Some(queue)),
+                Patched::NoSuchQueue => return Ok(None),
+                Patched::Stale => {}
+            }
+        }
+        Err(StoreError::unavailable("changing a queue", "others keep changing it").into())
     }
 
-    /// Changes the settings from `old`, read by whoever has the desk's turn to configure.
+    /// Changes the settings from `old`, read by whoever has the desk's turn to configure. Other
+    /// nodes have turns of their own: what they recorded meanwhile makes this one stale.
     async fn change(
         self: &Arc<Self>,
         desk: &Desk,
         old: &Queue,
         patch: QueuePatch,
-    ) -> Result<Option<Queue>, Error> {
+    ) -> Result<Patched, Error> {
         let queue = &old.id;
-        let lowered = lowered(old.settings, patch.applied_to(old.settings));
+        let settings = forbidding(old.settings, patch.applied_to(old.settings));
         // The revision that the change will have: until then nobody applies older settings.
-        let coming = old.revision + 1;
-        let mut now = self.clock.now();
-        if lowered != old.settings {
-            let applied = self.apply(desk, lowered, coming).await?;
+        let coming = Change { settings, revision: old.revision + 1, recorded: false };
+        // Changes are recorded on the store's clock, as admissions are.
+        let mut now = self.apply(desk, coming).await?;
+        if settings != old.settings {
             // A slot given in the same millisecond was given under the old settings.
-            now = self.clock.now().max(applied.plus_millis(1));
+            now = now.plus_millis(1);
         }
-        let patched = self.events.patch_queue(queue, patch, now).await;
+        let patched = self.events.patch_queue(queue, old.revision, patch, now).await;
         let current = match &patched {
-            Ok(Some(queue)) => Some(queue.clone()),
+            Ok(Patched::Done(queue)) => Some(queue.clone()),
             // Whatever stands in `Books` now is what counts.
-            Ok(None) | Err(_) => self.events.queue(queue).await?,
+            Ok(Patched::Stale | Patched::NoSuchQueue) | Err(_) => self.events.queue(queue).await?,
         };
-        if let Some(queue) = current {
-            self.apply(desk, queue.settings, queue.revision.max(coming)).await?;
+        // If nothing is recorded yet, it still may be: what was announced stays in force.
+        if let Some(queue) = current.filter(|queue| queue.revision > old.revision) {
+            self.apply(desk, recorded(&queue, queue.revision)).await?;
             desk.set_opens_at(queue.opens_at);
         }
         self.refresh(desk).await?;
@@ -51,23 +70,19 @@ impl Inner {
         Ok(patched?)
     }
 
-    async fn apply(
-        &self,
-        desk: &Desk,
-        settings: QueueSettings,
-        revision: u64,
-    ) -> Result<ledger::Timestamp, Error> {
-        let applied = self.ask(desk, |mark| self.store.configure(mark, settings, revision)).await;
+    async fn apply(&self, desk: &Desk, change: Change) -> Result<Timestamp, Error> {
+        let applied = self.ask(desk, |mark| self.store.configure(mark, change)).await;
         applied.map(|(_, at)| at)
     }
 
-    /// Applies what another node changed in `Books`.
+    /// Applies what another node changed in `Books`, and what nobody finished.
     pub(crate) async fn catch_up(self: &Arc<Self>, queue: &Queue) -> Result<Arc<Desk>, Error> {
         let desk = self.known_desk(&queue.id).await?;
-        if queue.revision > desk.seen().snapshot.revision {
+        if is_behind(&desk, queue) {
             let _turn = desk.configuring.lock().await;
             if let Some(queue) = self.events.queue(&queue.id).await? {
-                self.apply(&desk, queue.settings, queue.revision).await?;
+                let revision = queue.revision.max(desk.seen().snapshot.revision);
+                self.apply(&desk, recorded(&queue, revision)).await?;
                 desk.set_opens_at(queue.opens_at);
                 self.refresh(&desk).await?;
             }
@@ -95,9 +110,11 @@ impl Inner {
             return Ok(false);
         }
         let open = QueuePatch { state: Some(QueueState::Open), ..QueuePatch::default() };
-        self.change(&desk, &current, open).await?;
-        tracing::info!(queue.id = %queue.id, "the queue opened");
-        Ok(true)
+        let opened = matches!(self.change(&desk, &current, open).await?, Patched::Done(_));
+        if opened {
+            tracing::info!(queue.id = %queue.id, "the queue opened");
+        }
+        Ok(opened)
     }
 
     pub(crate) fn is_due(&self, queue: &Queue) -> bool {
@@ -112,37 +129,47 @@ fn opens_by_itself(history: &[LimitsChange], queue: &Queue) -> bool {
     since.is_some_and(|change| change.at < queue.opens_at)
 }
 
-/// The old settings, but for what the new ones forbid.
-fn lowered(old: QueueSettings, new: QueueSettings) -> QueueSettings {
-    let state = match new.state {
-        QueueState::Open => old.state,
-        QueueState::PreQueue | QueueState::Paused | QueueState::Closed => new.state,
-    };
-    QueueSettings {
-        state,
-        rate_per_minute: old.rate_per_minute.min(new.rate_per_minute),
-        capacity: old.capacity.min(new.capacity),
-        ..old
+fn recorded(queue: &Queue, revision: u64) -> Change {
+    Change { settings: queue.settings, revision, recorded: true }
+}
+
+/// True when the store lacks what `Books` have: somebody was killed between the two, or changed
+/// them on a node that does not reach the store.
+fn is_behind(desk: &Desk, queue: &Queue) -> bool {
+    let snapshot = desk.seen().snapshot;
+    let mut announced = desk.announced.lock().expect("no panic while the lock is held");
+    if snapshot.revision <= queue.revision {
+        *announced = None;
+        return snapshot.revision < queue.revision || snapshot.settings != queue.settings;
+    }
+    match *announced {
+        Some((revision, since)) if revision == snapshot.revision => {
+            since.elapsed() >= ANNOUNCED_MAX && snapshot.settings != queue.settings
+        }
+        Some(_) | None => {
+            *announced = Some((snapshot.revision, Instant::now()));
+            false
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::Timestamp;
+    use ledger::QueueSettings;
 
     #[test]
     fn only_what_forbids_is_applied_ahead() {
         let old = QueueSettings { rate_per_minute: 60, capacity: 10, ..QueueSettings::default() };
         let raised = QueueSettings { rate_per_minute: 90, capacity: 11, ..old };
-        assert_eq!(lowered(old, raised), old);
+        assert_eq!(forbidding(old, raised), old);
         let mixed = QueueSettings { rate_per_minute: 90, capacity: 9, ..old };
-        assert_eq!(lowered(old, mixed), QueueSettings { capacity: 9, ..old });
+        assert_eq!(forbidding(old, mixed), QueueSettings { capacity: 9, ..old });
         let paused = QueueSettings { state: QueueState::Paused, ..old };
-        assert_eq!(lowered(old, paused), paused);
-        assert_eq!(lowered(paused, old), paused);
+        assert_eq!(forbidding(old, paused), paused);
+        assert_eq!(forbidding(paused, old), paused);
         let longer = QueueSettings { session_seconds: 1, ..old };
-        assert_eq!(lowered(old, longer), old);
+        assert_eq!(forbidding(old, longer), old);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The waiting room on the embedded ledger: a whole sale's worth of joins, claims and losses.
 mod faults;
+mod nodes;
 mod sale;
 mod settings;
 
@@ -23,6 +24,8 @@ fn config() -> Config {
         lease_ahead_seconds: 1,
         lease_min: 16,
         pacer_interval_ms: 5,
+        board_interval_ms: 200,
+        board_idle_ms: 1_000,
         issuer: "tidegate".into(),
         leeway_seconds: 5,
         poll: vec![(Some(50), 2_000), (None, 60_000)],

@@ -1,9 +1,11 @@
 //! The embedded backend: the pure core in memory, one mutex a queue.
-use super::{Ask, Kept, Loaded, Mark, Place, QueueStore, Reserve, Reserved, Settlement, Snapshot};
+use super::{
+    Ask, Change, Kept, Loaded, Mark, Place, QueueStore, Reserve, Reserved, Settlement, Snapshot,
+};
 use super::{QueueStep, Taken};
 use crate::line::Line;
 use async_trait::async_trait;
-use ledger::{QueueId, QueueSettings, StoreError, Timestamp};
+use ledger::{QueueId, StoreError, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -70,10 +72,9 @@ impl QueueStore for LocalQueueStore {
     async fn configure(
         &self,
         mark: Mark<'_>,
-        settings: QueueSettings,
-        revision: u64,
+        change: Change,
     ) -> Result<Kept<Timestamp>, StoreError> {
-        Ok(self.with(mark, |line| line.configure(settings, revision, mark.now)))
+        Ok(self.with(mark, |line| line.configure(change, mark.now)))
     }
 
     async fn swap_in(&self, loaded: Loaded, now: Timestamp) -> Result<(), StoreError> {

@@ -8,10 +8,12 @@ mod reply;
 mod scripts;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::redis_for_tests;
 
 use super::{
-    Ask, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved, Settlement,
-    Snapshot, Taken,
+    Ask, Change, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved,
+    Settlement, Snapshot, Taken,
 };
 use crate::line::Image;
 use async_trait::async_trait;
@@ -61,6 +63,14 @@ impl RedisQueueStore {
         ids: &IdSource,
     ) -> Result<Self, RedisFailure> {
         Self::on(url, bounds, ids, ScriptClock::Server).await
+    }
+
+    /// Forgets a queue, as a wiped store would.
+    #[cfg(test)]
+    pub(crate) async fn forget(&self, queue: &QueueId) {
+        let mut wipe = ledger::redis::cmd("UNLINK");
+        wipe.arg(scripts::keys(queue));
+        self.0.redis.ask("wiping a queue", &wipe).await.unwrap();
     }
 
     async fn on(
@@ -195,11 +205,12 @@ impl QueueStore for RedisQueueStore {
     async fn configure(
         &self,
         mark: Mark<'_>,
-        settings: QueueSettings,
-        revision: u64,
+        change: Change,
     ) -> Result<Kept<Timestamp>, StoreError> {
+        let Change { settings, revision, recorded } = change;
         let args = [
             revision.to_string(),
+            u8::from(recorded).to_string(),
             settings.state.as_str().to_owned(),
             settings.rate_per_minute.to_string(),
             settings.capacity.to_string(),

@@ -1,6 +1,6 @@
 //! Statements about events and queues.
 use super::super::fault::Fault;
-use crate::books::{EventCreated, Raised};
+use crate::books::{EventCreated, Patched, Raised};
 use crate::clock::Timestamp;
 use crate::event::{Event, Queue, QueuePatch, QueueSettings};
 use crate::ids::{EventId, QueueId};
@@ -119,15 +119,19 @@ async fn insert_queue(
 pub(super) async fn patch_queue(
     connection: &mut PgConnection,
     id: &QueueId,
+    from: u64,
     patch: QueuePatch,
     now: Timestamp,
-) -> Result<Option<Queue>, Fault> {
+) -> Result<Patched, Fault> {
     let found = sqlx::query("SELECT * FROM queues WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id.as_str())
         .try_map(|row: PgRow| rows::queue(&row))
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(old) = found else { return Ok(None) };
+    let Some(old) = found else { return Ok(Patched::NoSuchQueue) };
+    if old.revision != from {
+        return Ok(Patched::Stale);
+    }
     let settings = patch.applied_to(old.settings);
     let queue = Queue { settings, revision: old.revision.saturating_add(1), ..old };
     let update = sqlx::query(
@@ -138,7 +142,7 @@ pub(super) async fn patch_queue(
     let update = update.bind(queue.id.as_str()).bind(signed(queue.revision));
     bind_settings(update, settings).execute(&mut *connection).await?;
     insert_limits(connection, &queue, now).await?;
-    Ok(Some(queue))
+    Ok(Patched::Done(queue))
 }
 
 async fn insert_limits(

@@ -62,7 +62,7 @@ async fn everything_is_there_when_the_database_is_opened_again() {
         let store = schema.store().await;
         let events = PgEvents::new(store.clone());
         events.create(&event, Some(QueueSettings::default())).await.unwrap();
-        events.patch_queue(&event.queue_id, patch, Timestamp::from_millis(5)).await.unwrap();
+        events.patch_queue(&event.queue_id, 1, patch, Timestamp::from_millis(5)).await.unwrap();
         events.raise_seat_generation(&event.id, 1).await.unwrap();
         let admissions = PgAdmissions::new(store.clone());
         conformance::admissions::leave_traces(&admissions, &event.queue_id).await;

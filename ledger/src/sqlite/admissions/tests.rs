@@ -44,7 +44,7 @@ async fn everything_is_there_when_the_file_is_opened_again() {
         let file = open(folder.path()).await;
         let events = SqliteEvents::new(file.clone());
         events.create(&event, Some(QueueSettings::default())).await.unwrap();
-        events.patch_queue(&event.queue_id, patch, Timestamp::from_millis(5)).await.unwrap();
+        events.patch_queue(&event.queue_id, 1, patch, Timestamp::from_millis(5)).await.unwrap();
         events.raise_seat_generation(&event.id, 1).await.unwrap();
         let admissions = SqliteAdmissions::new(file.clone());
         conformance::admissions::leave_traces(&admissions, &event.queue_id).await;

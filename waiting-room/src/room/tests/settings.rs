@@ -1,5 +1,6 @@
 //! Queue states, settings, pressure, the pacer and the board.
 use super::*;
+use ledger::books::Patched;
 
 #[tokio::test]
 async fn a_closed_queue_takes_nobody_and_those_inside_go_on() {
@@ -126,7 +127,9 @@ async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
         assert!(waits.is_err(), "nothing is decided before its turn");
         let patch = QueuePatch { state: Some(state), ..QueuePatch::default() };
         let now = world.clock.now();
-        world.ledger.books.events.patch_queue(&world.queue, patch, now).await.unwrap().unwrap();
+        let events = &world.ledger.books.events;
+        let patched = events.patch_queue(&world.queue, seen.revision, patch, now).await.unwrap();
+        assert!(matches!(patched, Patched::Done(_)));
         drop(turn);
         assert!(!opening.await.unwrap());
         assert_eq!(queue().await.settings.state, state);
@@ -187,7 +190,8 @@ async fn settings_that_another_node_changed_are_taken_over() {
     let (token, _) = world.join().await;
     let patch = QueuePatch { state: Some(QueueState::Paused), ..QueuePatch::default() };
     let events = &world.ledger.books.events;
-    let queue = events.patch_queue(&world.queue, patch, T0).await.unwrap().unwrap();
+    let patched = events.patch_queue(&world.queue, 1, patch, T0).await.unwrap();
+    let Patched::Done(queue) = patched else { panic!("not changed: {patched:?}") };
     world.room.inner.catch_up(&queue).await.unwrap();
     assert!(world.room.standing(&token).await.unwrap().paused);
 }

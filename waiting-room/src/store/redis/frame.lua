@@ -2,13 +2,13 @@
 --
 -- The scripts are the pure core of the queue (`line/*.rs`) over again; functions bear the names
 -- they have there. Data is kept so that no script walks through the people of a queue: counters
--- in one hash, and ordered sets for whatever is asked for by range, so that what is due is found
+-- in one string, and ordered sets for whatever is asked for by range, so that what is due is found
 -- and what is over is dropped without looking at the rest. Numbers stay below 2^53.
 
 -- ARGV: the generation that the caller believes in, the time in milliseconds or '' for the
 -- server's (only tests give one), then what the script itself takes.
 local call = redis.call
-local LINE = KEYS[1] -- the counters and settings
+local LINE = KEYS[1] -- the counters and settings, packed: they are read and written whole
 local SLOTS = KEYS[2] -- admitted number -> 'at until source committed committing ask account'
 local ENDS = KEYS[3] -- numbers of live slots by their end
 local KEPT = KEYS[4] -- all admitted numbers that are remembered, by their end
@@ -38,36 +38,16 @@ local function server_millis()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local was = {}
-local function read_line()
-  local flat = call('HGETALL', LINE)
-  for i = 1, #flat, 2 do was[flat[i]] = flat[i + 1] end
-end
-
-local TEXTS = { state = true, leases = true, run_id = true }
-local line = {}
+local line = nil
 -- False when the copy is lost: it is of another generation, or of another server or process.
 local function open_line()
-  read_line()
-  if was.generation ~= ARGV[1] or was.run_id ~= run_id() then return false end
-  for field, value in pairs(was) do
-    line[field] = TEXTS[field] and value or tonumber(value)
-  end
-  return true
+  local packed = call('GET', LINE)
+  if not packed then return false end
+  line = cmsgpack.unpack(packed)
+  return line.generation == tonumber(ARGV[1]) and line.run_id == run_id()
 end
 
--- Writes the counters that changed.
-local function keep_line()
-  local changed = {}
-  for field, value in pairs(line) do
-    local text = TEXTS[field] and value or int(value)
-    if was[field] ~= text then
-      changed[#changed + 1] = field
-      changed[#changed + 1] = text
-    end
-  end
-  if #changed > 0 then call('HSET', LINE, unpack(changed)) end
-end
+local function keep_line() call('SET', LINE, cmsgpack.pack(line)) end
 
 local function burst(rate)
   if rate == 0 then return 0 end

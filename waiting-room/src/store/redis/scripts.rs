@@ -19,35 +19,34 @@ pub(super) struct Tasks {
     pub(super) swap_in: Task,
 }
 
-/// A script with what every script knows of a queue before it.
+/// A script with the parts of the core that it needs before it, each after those it needs.
 macro_rules! task {
-    ($doing:literal, $file:literal) => {
+    ($doing:literal, $($file:literal),+) => {
         Task {
             doing: $doing,
-            script: Script::new(concat!(
-                include_str!("frame.lua"),
-                include_str!("numbers.lua"),
-                include_str!("calls.lua"),
-                include_str!("slots.lua"),
-                include_str!("pace.lua"),
-                include_str!("place.lua"),
-                include_str!($file),
-            )),
+            script: Script::new(concat!(include_str!("frame.lua"), $(include_str!($file)),+)),
         }
     };
 }
 
 impl Tasks {
+    #[rustfmt::skip]
     pub(super) fn new() -> Self {
         Self {
-            reserve: task!("reserving numbers", "reserve.lua"),
-            propose: task!("proposing a step", "propose.lua"),
-            publish: task!("publishing a step", "publish.lua"),
-            take: task!("taking a slot", "take.lua"),
-            settle: task!("settling a slot", "settle.lua"),
-            look: task!("looking at a queue", "look.lua"),
-            configure: task!("configuring a queue", "configure.lua"),
-            swap_in: task!("loading a queue", "swap_in.lua"),
+            reserve: task!("reserving numbers",
+                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "reserve.lua"),
+            propose: task!("proposing a step",
+                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "propose.lua"),
+            publish: task!("publishing a step",
+                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "publish.lua"),
+            take: task!("taking a slot",
+                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "place.lua", "take.lua"),
+            settle: task!("settling a slot",
+                "numbers.lua", "calls.lua", "slots.lua", "settle.lua"),
+            look: task!("looking at a queue",
+                "numbers.lua", "calls.lua", "slots.lua", "place.lua", "look.lua"),
+            configure: task!("configuring a queue", "calls.lua", "slots.lua", "configure.lua"),
+            swap_in: task!("loading a queue", "calls.lua", "slots.lua", "swap_in.lua"),
         }
     }
 }

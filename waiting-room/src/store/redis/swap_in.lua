@@ -1,25 +1,31 @@
 -- Makes what the caller loaded the copy of its generation, whole and at once, unless there is one
--- as new. ARGV: triples of a key's place, how many arguments follow, and those: fields or scores
--- with their members, as the pure core made them (`line/image.rs`).
+-- as new. ARGV: triples of a key's place, how many arguments follow, and those: names with values,
+-- or scores with members, as the pure core made them (`line/image.rs`).
 local CHUNK = 4000
-read_line()
-local id = run_id()
-if was.run_id == id and tonumber(was.generation) >= tonumber(ARGV[1]) then return { 1 } end
+local TEXTS = { state = true, leases = true }
+local id, generation = run_id(), tonumber(ARGV[1])
+local packed = call('GET', LINE)
+line = packed and cmsgpack.unpack(packed)
+if line and line.run_id == id and line.generation >= generation then return { 1 } end
 call('UNLINK', unpack(KEYS))
+line = { generation = generation, run_id = id, now = server_millis() }
 local at = 3
 while at < #ARGV do
-  local key, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local hash = KEYS[key] == LINE or KEYS[key] == SLOTS or KEYS[key] == ACCOUNTS
-    or KEYS[key] == CALL
+  local key, count = KEYS[tonumber(ARGV[at])], tonumber(ARGV[at + 1])
   local last = at + 1 + count
-  for from = at + 2, last, CHUNK do
-    local to = math.min(from + CHUNK - 1, last)
-    call(hash and 'HSET' or 'ZADD', KEYS[key], unpack(ARGV, from, to))
+  if key == LINE then
+    for i = at + 2, last, 2 do
+      line[ARGV[i]] = TEXTS[ARGV[i]] and ARGV[i + 1] or tonumber(ARGV[i + 1])
+    end
+  else
+    local hash = key == SLOTS or key == ACCOUNTS or key == CALL
+    for from = at + 2, last, CHUNK do
+      call(hash and 'HSET' or 'ZADD', key, unpack(ARGV, from, math.min(from + CHUNK - 1, last)))
+    end
   end
   at = last + 1
 end
-line.now = server_millis()
-call('HSET', LINE, 'generation', ARGV[1], 'run_id', id, 'now', int(line.now))
 call('ZREMRANGEBYSCORE', ENDS, '-inf', int(line.now))
 forget_slots()
+keep_line()
 return { 1 }

@@ -1,10 +1,17 @@
 //! The queue store on real Redis: the contract, and what happens when the server fails.
+mod faults;
 mod histories;
+mod private;
 
 use super::*;
 use crate::conformance::{Bench, suite};
 use ledger::Clock;
 use ledger::conformance::redis::{ADDRESS_VARIABLE, BOUNDS, CLUSTER_VARIABLE, cluster, single};
+
+/// A store on the single server, on a connection of its own.
+pub(crate) async fn redis_for_tests() -> RedisQueueStore {
+    open(&single()).await
+}
 
 async fn open(url: &str) -> RedisQueueStore {
     on(url, ScriptClock::Server).await

@@ -34,6 +34,7 @@ enum Move {
     Configure {
         newer: i64,
         settings: QueueSettings,
+        recorded: bool,
     },
     /// What was committed and published is loaded again, under the next generation.
     Lose,
@@ -102,8 +103,8 @@ fn one_move() -> impl Strategy<Value = Move> {
         6 => (0u8..25).prop_map(|account| Move::Take { number: None, account, fresh: true }),
         12 => (number(), settlement).prop_map(|(number, what)| Move::Settle(number, what)),
         4 => number().prop_map(Move::Look),
-        2 => (-1i64..3, settings())
-            .prop_map(|(newer, settings)| Move::Configure { newer, settings }),
+        2 => (-1i64..3, settings(), any::<bool>())
+            .prop_map(|(newer, settings, recorded)| Move::Configure { newer, settings, recorded }),
         1 => Just(Move::Lose),
         1 => Just(Move::Stale),
     ]
@@ -177,7 +178,9 @@ impl<'a> Twins<'a> {
             Move::Take { number, account, fresh } => self.take(*number, *account, *fresh).await?,
             Move::Settle(number, what) => self.settle(*number, *what).await?,
             Move::Look(number) => self.look(*number).await?,
-            Move::Configure { newer, settings } => self.configure(*newer, *settings).await?,
+            Move::Configure { newer, settings, recorded } => {
+                self.configure(*newer, *settings, *recorded).await?;
+            }
             Move::Lose => {
                 self.granted.clear();
                 self.books.record.generation += 1;
@@ -279,13 +282,15 @@ impl<'a> Twins<'a> {
         &mut self,
         newer: i64,
         settings: QueueSettings,
+        recorded: bool,
     ) -> Result<(), TestCaseError> {
         let revision = self.books.queue.revision.saturating_add_signed(newer);
-        if revision >= self.books.queue.revision {
+        if recorded && revision >= self.books.queue.revision {
             (self.books.queue.settings, self.books.queue.revision) = (settings, revision);
         }
-        let ours = self.redis.configure(self.mark(), settings, revision).await.unwrap();
-        let theirs = self.local.configure(self.mark(), settings, revision).await.unwrap();
+        let change = Change { settings, revision, recorded };
+        let ours = self.redis.configure(self.mark(), change).await.unwrap();
+        let theirs = self.local.configure(self.mark(), change).await.unwrap();
         prop_assert_eq!(ours, theirs);
         Ok(())
     }
