@@ -108,7 +108,7 @@ pub(crate) async fn read(
     if let Some(read) = at_once.await {
         return read;
     }
-    match tokio::time::timeout(timeout, reading).await {
+    match Box::pin(tokio::time::timeout(timeout, reading)).await {
         Ok(read) => read,
         Err(_) => Err(Problem::new(Code::Slow, "the body did not come in time").closing()),
     }

@@ -2,6 +2,10 @@
 use http::header::{COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ledger::QueueId;
+use std::fmt::Write;
+
+/// Room for all of a `Set-Cookie` line but its value.
+const LINE_BYTES: usize = 192;
 
 /// What a cookie carries. There is one of each for every queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +24,18 @@ impl Kind {
     }
 
     pub(crate) fn cookie(self, queue: &QueueId) -> String {
-        let prefix = match self {
+        let mut name = String::new();
+        self.name(queue, &mut name);
+        name
+    }
+
+    fn name(self, queue: &QueueId, to: &mut String) {
+        to.push_str(match self {
             Self::QueueToken => "tidegate_token_",
             Self::AdmissionPass => "tidegate_pass_",
-        };
+        });
         // The one character of an id that a cookie's name may not have.
-        format!("{prefix}{}", queue.as_str().replace(':', "!"))
+        to.extend(queue.as_str().chars().map(|c| if c == ':' { '!' } else { c }));
     }
 
     /// A `Set-Cookie` line. Scripts never see it, and other sites' forms do not send it.
@@ -36,10 +46,11 @@ impl Kind {
         seconds: i64,
         secure: bool,
     ) -> Option<HeaderValue> {
+        let mut line = String::with_capacity(LINE_BYTES + value.len());
+        self.name(queue, &mut line);
         let secure = if secure { "; Secure" } else { "" };
-        let name = self.cookie(queue);
-        let line =
-            format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}");
+        let rest = "Path=/; HttpOnly; SameSite=Lax";
+        write!(line, "={value}; Max-Age={seconds}; {rest}{secure}").ok()?;
         HeaderValue::try_from(line).ok()
     }
 }

@@ -9,7 +9,7 @@ use crate::login::{self, Login, Shown};
 use crate::problem::{Code, Problem};
 use crate::query::{self, BadQuery};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, Request, Response, request};
 use hyper::body::Incoming;
 use ledger::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, QueueId, Role, Timestamp};
@@ -109,6 +109,9 @@ impl Exchange {
     pub(crate) fn shown(&self, kind: cookies::Kind, queue: &QueueId) -> Option<Carried<'_>> {
         if let Some(value) = self.headers().get(kind.header()) {
             return Some(Carried { text: value.to_str().unwrap_or_default(), by_cookie: false });
+        }
+        if !self.headers().contains_key(COOKIE) {
+            return None;
         }
         let text = cookies::find(self.headers(), &kind.cookie(queue))?;
         Some(Carried { text, by_cookie: true })

@@ -11,7 +11,10 @@ pub(crate) fn shown(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 pub(crate) fn mint(ids: &IdSource) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{:016x}", ids.random())).ok()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let random = ids.random();
+    let text: [u8; 16] = std::array::from_fn(|n| DIGITS[(random >> (4 * n)) as usize & 0xf]);
+    HeaderValue::from_bytes(&text).ok()
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub(crate) const PUBLIC_MINUTE: HeaderValue = HeaderValue::from_static("public, 
 pub(crate) const IMMUTABLE: HeaderValue =
     HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// Most answers are no longer and grow no buffer while they are written.
+const JSON_BYTES: usize = 512;
+
 /// A list in pages.
 #[derive(Serialize)]
 pub(crate) struct Listed<T> {
@@ -30,7 +33,8 @@ impl<T> From<Page<T>> for Listed<T> {
 }
 
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
-    let body = serde_json::to_vec(value).expect("answers have string keys and finite numbers");
+    let mut body = Vec::with_capacity(JSON_BYTES);
+    serde_json::to_writer(&mut body, value).expect("answers have string keys and finite numbers");
     whole(status, JSON, body)
 }
 

@@ -3,6 +3,10 @@ use clap::Parser;
 use ops::cli::Cli;
 use std::process::ExitCode;
 
+/// An answer is made on one thread and let go on another, a few dozen small pieces each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // clap ends the process itself: 0 after --help, 2 on wrong use.
     let cli = Cli::parse();

@@ -226,12 +226,13 @@ impl Inner {
         let seen = desk.seen();
         let asked = token.number.filter(|n| *n <= desk.served() || seen.snapshot.left_waiting);
         let Some(number) = asked else {
-            return Ok(self.tell(desk, &seen.snapshot, token, &Place::Waiting));
+            return Ok(self.tell(desk, &seen.snapshot, token, &Place::Waiting, self.clock.now()));
         };
         let (_, looked) = self.ask(desk, |mark| self.store.look(mark, Some(number))).await?;
         let (snapshot, place) = looked;
         desk.serve(snapshot.now_serving);
-        Ok(self.tell(desk, &snapshot, token, &place.unwrap_or(Place::Waiting)))
+        let place = place.unwrap_or(Place::Waiting);
+        Ok(self.tell(desk, &snapshot, token, &place, self.clock.now()))
     }
 
     pub(super) fn tell(
@@ -240,6 +241,7 @@ impl Inner {
         snapshot: &Snapshot,
         token: &QueueToken,
         place: &Place,
+        now: Timestamp,
     ) -> Standing {
         let sight = Sight {
             settings: snapshot.settings,
@@ -248,7 +250,7 @@ impl Inner {
             active: snapshot.active,
             sold_out: self.is_sold_out(&desk.id),
             poll: &self.config.poll,
-            now: self.clock.now(),
+            now,
         };
         sight.standing(token.entry, token.number, place)
     }

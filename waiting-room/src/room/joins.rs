@@ -10,6 +10,8 @@ use crate::store::{Place, Reserve, Settlement};
 use crate::{Error, PlaceState, QueueToken};
 use ledger::{AccountId, QueueId, QueueState, StoreError};
 use metrics::counter;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -145,7 +147,7 @@ impl Inner {
         } else {
             Place::Waiting
         };
-        let standing = self.tell(&desk, &seen.snapshot, &token, &place);
+        let standing = self.tell(&desk, &seen.snapshot, &token, &place, issued_at);
         Ok(JoinAnswer::Joined { token: token.sign(&self.keys, issued_at)?, standing })
     }
 
@@ -178,26 +180,25 @@ impl Inner {
         match desk.joins.enter(self.config.join_queue_max)? {
             None => {
                 let _turn = Turn { room: self, desk };
-                let began = Instant::now();
-                let number = self.reserve(desk, 1).await?.first;
-                let gathered = desk.joins.gathered(self.config.join_combine_max.max(1));
-                if !gathered.is_empty() {
-                    self.pass_on(desk, gathered, began.elapsed()).await;
+                let mut reserving = pin!(self.reserve(desk, 1));
+                let mut waited = false;
+                let reserved = poll_fn(|cx| {
+                    let polled = reserving.as_mut().poll(cx);
+                    waited |= polled.is_pending();
+                    polled
+                });
+                let number = reserved.await?.first;
+                if !waited {
+                    let gathered = desk.joins.gathered(self.config.join_combine_max.max(1));
+                    if !gathered.is_empty() {
+                        // A store in memory is done sooner than a task is woken.
+                        Box::pin(self.serve_batch(desk, gathered)).await;
+                    }
                 }
                 Ok(number)
             }
             Some(from) => from.await.map_err(|_| Error::Recovering)?,
         }
-    }
-
-    /// Serves those who gathered during a lone reservation: at once where the store is quick, which
-    /// is cheaper than waking a task for them; else in a task, so that our caller need not wait.
-    async fn pass_on(self: &Arc<Self>, desk: &Arc<Desk>, joins: Vec<Reply>, took: Duration) {
-        if took < SLOW_STORE {
-            return Box::pin(self.serve_batch(desk, joins)).await;
-        }
-        let (room, desk) = (self.clone(), desk.clone());
-        self.tasks.spawn(async move { room.serve_batch(&desk, joins).await });
     }
 
     /// Serves those who gathered until nobody is left.
