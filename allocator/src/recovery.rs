@@ -1,7 +1,7 @@
 //! The one recovery path (rule 2): raise the generation, load the copy from the record, swap it
 //! in, read again what changed meanwhile.
 use crate::seat_map::SeatMap;
-use crate::store::{Loaded, Marked, Truth};
+use crate::store::{Find, Loaded, Marked, Truth};
 use crate::{Error, SeatAllocator, metrics, rebuild};
 use ledger::books::{Claim, ClaimState, Claims, Raised};
 use ledger::purchase::Purchase;
@@ -15,6 +15,12 @@ use tokio::time::Instant;
 
 /// How long another node that won the right to recover is given to do so.
 const WINNER_HAS: Duration = Duration::from_secs(2);
+/// How long a question waits for another node's copy before it is answered 503, and how often it
+/// looks.
+const WAIT_FOR_WINNER: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The generation of an event that nobody has loaded yet.
+const NEVER_LOADED: u64 = 1;
 
 /// What this node knows of one event.
 pub(crate) struct EventSlot {
@@ -56,7 +62,7 @@ impl SeatAllocator {
         if known != 0 {
             return Ok(known);
         }
-        let _one_at_a_time = slot.recovering.lock().await;
+        let mut other = slot.recovering.lock().await;
         let known = slot.generation.load(Ordering::Acquire);
         if known != 0 {
             return Ok(known);
@@ -65,6 +71,11 @@ impl SeatAllocator {
         let missing =
             || StoreError::broken("reading the seat generation", "there is no such event");
         let found = found.ok_or_else(missing)?;
+        if found != NEVER_LOADED && self.parts().store.is_shared() {
+            // Whoever raised it may be loading the copy at this moment; raising it again would take
+            // that away, and the holds that were made in it.
+            *other = Some(OtherWinner { generation: found, seen_at: Instant::now() });
+        }
         slot.generation.store(found, Ordering::Release);
         Ok(found)
     }
@@ -83,7 +94,7 @@ impl SeatAllocator {
         let has_time =
             |other: &OtherWinner| other.generation == lost && other.seen_at.elapsed() < WINNER_HAS;
         if other.as_ref().is_some_and(has_time) {
-            return Err(Error::Recovering);
+            return self.await_copy(slot, lost).await;
         }
         slot.recoveries.fetch_add(1, Ordering::AcqRel);
         let event = &slot.event;
@@ -97,11 +108,26 @@ impl SeatAllocator {
             }
             Raised::Lost(mark) => {
                 *other = Some(OtherWinner { generation: mark, seen_at: Instant::now() });
-                mark
+                slot.generation.store(mark, Ordering::Release);
+                return self.await_copy(slot, mark).await;
             }
         };
         slot.generation.store(mark, Ordering::Release);
         Ok(())
+    }
+
+    /// Waits a little for the copy that another node is loading.
+    async fn await_copy(&self, slot: &EventSlot, mark: u64) -> Result<(), Error> {
+        let at = self.at(slot, mark);
+        let nobody = Find::Hold(self.parts().ids.hold(&slot.event.id, at.now));
+        let begun = Instant::now();
+        while begun.elapsed() < WAIT_FOR_WINNER {
+            match self.parts().store.find(&at, &nobody).await? {
+                Marked::Here(_) => return Ok(()),
+                Marked::Lost => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+        Err(Error::Recovering)
     }
 
     async fn load(&self, slot: &EventSlot, mark: u64) -> Result<(), Error> {

@@ -171,6 +171,9 @@ pub struct Snapshot {
 /// may be called again after an error.
 #[async_trait]
 pub trait SeatStore: Send + Sync {
+    /// Whether another node may be loading a copy right now.
+    fn is_shared(&self) -> bool;
+
     /// Holds that outlive a loss of the event's copy, oldest first, once everything that was begun
     /// before is settled. A copy with a mark older than `mark` is lost from now on. A store that
     /// keeps nothing of its own has none.

@@ -132,6 +132,10 @@ fn is_journalled(record: &HoldRecord) -> bool {
 
 #[async_trait]
 impl SeatStore for LocalSeatStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError> {
         if let Some(copy) = self.copy(&event.id) {
             open(&copy).take_if(|seats| seats.generation() < mark);

@@ -159,6 +159,10 @@ impl RedisSeatStore {
 
 #[async_trait]
 impl SeatStore for RedisSeatStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError> {
         let mut args = Args::default();
         args.add(mark);

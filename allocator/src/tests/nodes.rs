@@ -207,6 +207,33 @@ async fn a_server_that_starts_empty_is_refused_while_it_is_down_and_recovered_th
     assert!(matches!(venue.book(&hold, None).await.unwrap(), BookAnswer::Accepted(_)));
 }
 
+/// A node that comes while another loads the copy waits for that one instead of taking it away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_during_a_recovery_leaves_its_holds_alone() {
+    let server = PrivateRedis::start().await;
+    let (venue, second) = two_nodes(&server.url()).await;
+    let hold = venue.held(&venue.account(), &[0]).await;
+    // The second node's first look at the event falls between the winner's mark and its copy.
+    let loader = store(&server.url()).await;
+    let events = &venue.ledger.books.events;
+    events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
+    loader.kept(&venue.event, 3).await.unwrap();
+    let slot = venue.seats.slot(&venue.event);
+    let at = crate::store::At { generation: 3, ..venue.seats.at(&slot, 3) };
+    let request = floor(&venue);
+    let asked = second.lock(request.clone());
+    let loaded = async {
+        tokio::task::yield_now().await;
+        loader.load(&at, crate::store::SeatsCopy::default()).await.unwrap()
+    };
+    let (answer, loaded) = tokio::join!(asked, loaded);
+    assert!(matches!(answer, Ok(LockAnswer::Held(_)) | Err(Error::Recovering)), "{answer:?}");
+    assert_eq!(loaded, crate::store::Loaded::Swapped);
+    assert!(matches!(locked(&second, &floor(&venue)).await, LockAnswer::Held(_)));
+    assert_eq!(generation(&venue).await, 3, "nobody raised it again");
+    assert!(second.hold(&hold.id).await.unwrap().is_none(), "what a loss takes is unpaid holds");
+}
+
 /// The winner of a recovery that comes back late neither answers nor undoes the later one.
 #[tokio::test]
 async fn a_recovery_that_comes_late_undoes_nothing() {

@@ -74,7 +74,8 @@ async fn away_and_back(sale: &SharedSale, node: Node, way: &mut Way, store: &str
     let lock = async {
         loop {
             let answer = ada.post("/api/tickets/lock", wish.clone()).await;
-            if answer.status != 503 {
+            // While the seats are not known the waiting room lets nobody straight through.
+            if !matches!(answer.status.as_u16(), 403 | 503) {
                 return answer;
             }
         }

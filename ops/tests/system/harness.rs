@@ -134,7 +134,19 @@ impl Node {
     /// Waits until it ends by itself; how, and what it wrote on stderr.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let ended = timeout(PATIENCE, self.child.wait()).await;
-        (ended.expect("it ends by itself").expect("it can be waited for"), text_of(self.said))
+        let said = self.said.try_clone().expect("a second handle");
+        (ended.expect("it ends by itself").expect("it can be waited for"), text_of(said))
+    }
+}
+
+impl Drop for Node {
+    /// What a node said is worth reading when its test fails.
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(said) = self.said.try_clone()
+        {
+            eprintln!("--- {} said:\n{}", self.base, text_of(said));
+        }
     }
 }
 
