@@ -3,11 +3,15 @@ mod bare;
 mod book;
 mod cpu;
 mod drive;
+mod produce;
 mod rounds;
+mod sample;
+mod settle;
 mod token;
 mod versus;
 
 pub(crate) use bare::{BareFlags, bare};
+pub(crate) use produce::{SideFlags, side as produce_side};
 
 use crate::say;
 use anyhow::Context;
@@ -27,6 +31,10 @@ enum Subject {
     Token,
     /// Bookings a second from join to ticket, with a gateway of 0 and of 50 ms.
     Book,
+    /// Appending to Kafka beside a bare loop of librdkafka, by CPU-second of the client.
+    Produce,
+    /// Settling bookings in Postgres beside pgbench: the same statements, and single rows.
+    Settle,
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +53,10 @@ pub(crate) struct Flags {
     /// Where to write the result as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    produce: produce::ProduceFlags,
+    #[command(flatten)]
+    settle: settle::SettleFlags,
 }
 
 /// What a ratio must reach, from performance.md.
@@ -92,22 +104,28 @@ struct Measurement {
 
 /// Measures; false when a floor is missed or an invariant broken.
 pub(crate) async fn bench(flags: &Flags) -> anyhow::Result<bool> {
-    let mut measurement = match flags.subject {
-        Subject::Watch => versus::watch(flags).await?,
-        Subject::Join => versus::join(flags).await?,
-        Subject::Token => token::token(flags).await?,
+    let mut measurements = match flags.subject {
+        Subject::Watch => vec![versus::watch(flags).await?],
+        Subject::Join => vec![versus::join(flags).await?],
+        Subject::Token => vec![token::token(flags).await?],
         Subject::Book => return book::book(flags).await,
+        Subject::Produce => vec![produce::produce(flags).await?],
+        Subject::Settle => settle::settle(flags).await?,
     };
     if cfg!(debug_assertions) {
         let note = "not built with --release: these figures say nothing about Tidegate";
-        measurement.notes.push(note.to_owned());
+        measurements.iter_mut().for_each(|measured| measured.notes.push(note.to_owned()));
     }
     if let Some(path) = &flags.json {
-        let json = serde_json::to_string_pretty(&measurement).context("writing the result")?;
-        std::fs::write(path, json + "\n").context("writing the result")?;
+        let json = match &*measurements {
+            [one] => serde_json::to_string_pretty(one),
+            several => serde_json::to_string_pretty(several),
+        };
+        std::fs::write(path, json.context("writing the result")? + "\n")
+            .context("writing the result")?;
     }
-    say(&measurement.text())?;
-    Ok(measurement.meets_floor())
+    say(&measurements.iter().map(Measurement::text).collect::<String>())?;
+    Ok(measurements.iter().all(Measurement::meets_floor))
 }
 
 impl Measurement {

@@ -6,6 +6,7 @@ mod judge;
 mod latency;
 mod operator;
 mod people;
+mod postgres_wire;
 mod report;
 mod scenario;
 mod spike;
@@ -36,6 +37,9 @@ enum Verb {
     Bench(bench::Flags),
     /// The bare hyper server that benchmarks compare with.
     Bare(bench::BareFlags),
+    /// One side of `bench produce`, told over stdin.
+    #[command(hide = true)]
+    ProduceSide(bench::SideFlags),
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Verb::Spike(flags) => on_one_thread(run_spike(flags)),
         Verb::Bench(flags) => on_one_thread(run_bench(flags)),
         Verb::Bare(flags) => bench::bare(&flags).map(|()| Outcome::Passed),
+        Verb::ProduceSide(flags) => bench::produce_side(&flags).map(|()| Outcome::Passed),
     };
     match outcome {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,

@@ -141,6 +141,20 @@ async fn finish(mut command: Command) -> anyhow::Result<Output> {
     Ok(output.with_context(|| format!("{command:?} takes longer than {VERB_WITHIN:?}"))??)
 }
 
+/// Our own executable, to run one of its verbs as a process of its own.
+pub(crate) fn ourselves() -> anyhow::Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("finding our own executable")?))
+}
+
+/// Where `ops/dev` keeps what it fetched.
+#[expect(clippy::disallowed_methods, reason = "the load test reads its environment once, here")]
+pub(crate) fn dev_cache() -> Option<PathBuf> {
+    if let Ok(cache) = std::env::var("TIDEGATE_DEV_CACHE") {
+        return Some(cache.into());
+    }
+    Some(Path::new(&std::env::var("HOME").ok()?).join(".cache/tidegate-dev"))
+}
+
 /// A folder of our own under the system's temporary one, removed when dropped.
 pub(crate) struct Scratch(PathBuf);
 
