@@ -153,7 +153,8 @@ fn fair_order(histories: &[History], one_node: bool) -> Verdict {
         let aheads = history.sightings.iter().filter_map(|seen| seen.ahead);
         let mut least = u64::MAX;
         for ahead in aheads {
-            if ahead > least {
+            // Nodes hear of a step one after the other, and each says what it knows.
+            if ahead > least && one_node {
                 let person = history.person;
                 verdict.breach(format!("person {person}: {least} ahead grew to {ahead}"));
             }
@@ -243,7 +244,8 @@ pub(crate) fn must_sell(scenario: &Scenario, plans: &[Plan]) -> u64 {
     let buyers = plans.iter().filter(|plan| plan.persona.buys());
     let wanted: u64 = buyers.map(|plan| u64::from(plan.quantity)).sum();
     let seats = u64::from(scenario.seats);
-    if wanted >= seats * 3 / 2 { seats - seats / 50 } else { wanted.min(seats) / 2 }
+    let due = if wanted >= seats * 3 / 2 { seats - seats / 50 } else { wanted.min(seats) / 2 };
+    if scenario.disturbed { due / 2 } else { due }
 }
 
 #[cfg(test)]

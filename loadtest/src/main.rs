@@ -1,5 +1,6 @@
 //! The outside judge of Tidegate: a spike that checks every promise, and benchmarks side by side.
 mod bench;
+mod faults;
 mod history;
 mod http;
 mod judge;
@@ -33,6 +34,8 @@ enum Verb {
     /// Many people for few seats against a server started with --no-limits; the admin's
     /// credentials come from TIDEGATE_ADMIN_USERNAME and TIDEGATE_ADMIN_PASSWORD.
     Spike(SpikeFlags),
+    /// Small spikes, each with a server that fails in the middle; on a stack of its own.
+    Faults(faults::Flags),
     /// Tidegate beside a bare server, in one run; starts both itself.
     Bench(bench::Flags),
     /// The bare hyper server that benchmarks compare with.
@@ -92,6 +95,7 @@ enum Outcome {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Spike(flags) => on_one_thread(run_spike(flags)),
+        Verb::Faults(flags) => on_one_thread(run_faults(flags)),
         Verb::Bench(flags) => on_one_thread(run_bench(flags)),
         Verb::Bare(flags) => bench::bare(&flags).map(|()| Outcome::Passed),
         Verb::ProduceSide(flags) => bench::produce_side(&flags).map(|()| Outcome::Passed),
@@ -125,7 +129,7 @@ async fn run_spike(flags: SpikeFlags) -> anyhow::Result<Outcome> {
         seed: flags.seed,
     });
     let target = spike::Target {
-        base: flags.base,
+        bases: vec![flags.base],
         admin,
         tidegate: Tidegate::beside_us(flags.data, flags.config)?,
         connections: flags.connections.into(),
@@ -138,6 +142,11 @@ async fn run_spike(flags: SpikeFlags) -> anyhow::Result<Outcome> {
     }
     say(&report.text())?;
     Ok(if report.passed() { Outcome::Passed } else { Outcome::Failed })
+}
+
+async fn run_faults(flags: faults::Flags) -> anyhow::Result<Outcome> {
+    let kept = faults::faults(&flags).await?;
+    Ok(if kept { Outcome::Passed } else { Outcome::Failed })
 }
 
 async fn run_bench(flags: bench::Flags) -> anyhow::Result<Outcome> {

@@ -1,5 +1,6 @@
 //! The `tidegate` executable beside this one, run as an operator runs it.
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -10,6 +11,8 @@ use tokio::time::timeout;
 
 /// How long a server may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a server that drains may take.
+const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a verb may take: half a million accounts, an audit of as many bookings.
 const VERB_WITHIN: Duration = Duration::from_secs(600);
 
@@ -23,6 +26,7 @@ pub(crate) struct Tidegate {
     program: PathBuf,
     data: Option<PathBuf>,
     config: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -59,7 +63,25 @@ impl Tidegate {
         if !program.is_file() {
             bail!("there is no {}; build the ops crate first", program.display());
         }
-        Ok(Self { program, data, config })
+        Ok(Self { program, data, config, environment: Vec::new() })
+    }
+
+    /// The same executable with another folder and more in its environment.
+    pub(crate) fn with(&self, data: PathBuf, environment: &[(&str, &str)]) -> Self {
+        let more = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = self.environment.iter().cloned().chain(more).collect();
+        Self { data: Some(data), environment, ..self.clone() }
+    }
+
+    /// Makes the keys file that the environment names.
+    pub(crate) async fn make_keys(&self) -> anyhow::Result<()> {
+        let mut command = self.command();
+        command.args(["keys", "make"]);
+        let output = finish(command).await.context("making keys")?;
+        if !output.status.success() {
+            bail!("`tidegate keys make` ended with {}", output.status);
+        }
+        Ok(())
     }
 
     /// Makes accounts; a login token each.
@@ -103,8 +125,10 @@ impl Tidegate {
         Server::start(command, "tidegate ready: ").await
     }
 
-    fn command(&self) -> Command {
+    /// One of its verbs, to be run as a process.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         for (flag, path) in [("--data", &self.data), ("--config", &self.config)] {
             if let Some(path) = path {
                 command.arg(flag).arg(path);
@@ -132,6 +156,27 @@ impl Server {
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the server has ended")
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing a server")
+    }
+
+    /// Asks it to end and waits until it has; an unclean end is an error.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)?;
+        let ended = timeout(STOPPED_WITHIN, self.child.wait()).await;
+        let status = ended.context("the server does not stop")?.context("stopping a server")?;
+        if !status.success() {
+            bail!("a server that was asked to stop ended with {status}");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw);
+        kill_process(pid.context("a strange process id")?, signal).context("sending a signal")
     }
 }
 

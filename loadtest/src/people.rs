@@ -6,7 +6,9 @@ mod plan;
 mod sale;
 mod seats;
 mod shop;
+mod weather;
 
 pub(crate) use person::Person;
 pub(crate) use plan::{Persona, Plan, plans};
 pub(crate) use sale::Sale;
+pub(crate) use weather::Weather;

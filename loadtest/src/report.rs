@@ -142,6 +142,18 @@ impl Report {
         !broken && self.errors == 0 && self.oversold == 0 && self.faults.is_empty()
     }
 
+    /// Every breach and every error, as far as they are known one by one.
+    pub(crate) fn wrongs(&self) -> Vec<String> {
+        let broken = self.invariants.iter().filter(|(_, line)| line.verdict == Standing::Broken);
+        let breaches = broken.flat_map(|(invariant, line)| {
+            let count = line.breaches;
+            let first = line.examples.iter().map(move |what| format!("{invariant} {what}"));
+            first.chain(std::iter::once(format!("{invariant} broken {count} times")))
+        });
+        let faults = self.faults.iter().map(|(fault, count)| format!("{count} times: {fault}"));
+        breaches.chain(faults).collect()
+    }
+
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) hunt: Duration,
     /// When everybody who is still in line goes home.
     pub(crate) last_call: Duration,
+    /// Servers fail on purpose during the run: half of what is due otherwise must be sold.
+    pub(crate) disturbed: bool,
 }
 
 impl Scenario {
@@ -62,6 +64,7 @@ impl Scenario {
             think: Duration::from_secs_f64(hold_ttl / 10.0),
             hunt: Duration::from_secs_f64(hold_ttl + 5.0),
             last_call: arrive + admit_all + Duration::from_secs_f64(hold_ttl * 3.0 + 60.0),
+            disturbed: false,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::http::{Pool, Request, locate};
 use crate::judge::{judge, oversold};
 use crate::latency::Latencies;
 use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Tidegate};
-use crate::people::{Person, Persona, Plan, Sale, plans};
+use crate::people::{Person, Persona, Plan, Sale, Weather, plans};
 use crate::report::{Measured, Report};
 use crate::scenario::{Scenario, sections};
 use anyhow::{Context, bail};
@@ -21,12 +21,13 @@ const MAP_LAG: Duration = Duration::from_secs(5);
 
 /// Where to run, and as whom.
 pub(crate) struct Target {
-    pub(crate) base: String,
+    /// One server, or the nodes of one sale.
+    pub(crate) bases: Vec<String>,
     pub(crate) admin: (String, String),
     pub(crate) tidegate: Tidegate,
     /// Connections for short requests; as many again for long polls.
     pub(crate) connections: usize,
-    /// False when the base is a load balancer: joins on different nodes have no order.
+    /// False where several nodes answer: joins on different nodes have no order.
     pub(crate) one_node: bool,
 }
 
@@ -36,39 +37,80 @@ pub(crate) struct Stage {
     pub(crate) queue: String,
 }
 
+/// Everybody who will come, and the sale they come to.
+pub(crate) struct Crowd {
+    pub(crate) sale: Arc<Sale>,
+    people: Vec<Plan>,
+    logins: Vec<String>,
+}
+
 pub(crate) async fn spike(target: &Target, scenario: &Scenario) -> anyhow::Result<Report> {
-    let (address, host) = locate(&target.base).await?;
-    let pool = Pool::new(address, &host, target.connections);
-    let waits = Pool::new(address, &host, target.connections);
-    let stage = set_up(&pool, &target.admin, &event_body(scenario)).await?;
-    let people = plans(scenario);
-    let sharers = people.iter().filter(|plan| plan.persona == Persona::Sharer).count();
-    let count = scenario.users + u32::try_from(sharers).context("counting sharers")?;
-    let logins = target.tidegate.mint(count, &mint_prefix(&stage.event)).await?;
-    let sale = Arc::new(Sale {
-        pool,
-        waits,
-        event: stage.event,
-        queue: stage.queue,
-        scenario: *scenario,
-        started: Instant::now(),
-        latencies: Latencies::new(),
-    });
-    let histories = let_them_come(&sale, &people, &logins).await?;
-    let duration = sale.started.elapsed();
-    let mut clients = judge(scenario, &people, &histories, target.one_node);
-    let map = map_disagrees(&sale, &histories).await;
-    if let Some(breach) = map.unwrap_or_else(|error| Some(format!("{error:#}"))) {
-        clients.entry("I8").or_default().breaches.push(breach);
+    let crowd = Crowd::gather(target, scenario).await?;
+    let histories = crowd.visit().await?;
+    crowd.report(target, &histories).await
+}
+
+impl Crowd {
+    /// Makes the event and the accounts.
+    pub(crate) async fn gather(target: &Target, scenario: &Scenario) -> anyhow::Result<Self> {
+        let mut addresses = Vec::new();
+        let mut host = String::new();
+        for base in &target.bases {
+            let (address, name) = locate(base).await?;
+            addresses.push(address);
+            host = name;
+        }
+        let pool = Pool::over(addresses.clone(), &host, target.connections);
+        let waits = Pool::over(addresses, &host, target.connections);
+        let stage = set_up(&pool, &target.admin, &event_body(scenario)).await?;
+        let people = plans(scenario);
+        let sharers = people.iter().filter(|plan| plan.persona == Persona::Sharer).count();
+        let count = scenario.users + u32::try_from(sharers).context("counting sharers")?;
+        let logins = target.tidegate.mint(count, &mint_prefix(&stage.event)).await?;
+        let sale = Arc::new(Sale {
+            pool,
+            waits,
+            event: stage.event,
+            queue: stage.queue,
+            scenario: *scenario,
+            started: Instant::now(),
+            latencies: Latencies::new(),
+            weather: Weather::default(),
+        });
+        Ok(Self { sale, people, logins })
     }
-    let audit = target.tidegate.audit().await?;
-    let measured = Measured {
-        oversold: oversold(&histories),
-        connections: sale.pool.opened() + sale.waits.opened(),
-        latency_ms: sale.latencies.figures(),
-        duration_seconds: duration.as_secs_f64(),
-    };
-    Ok(Report::new(scenario, &histories, &clients, &audit, measured))
+
+    /// Everybody's visit, as each tells it.
+    pub(crate) async fn visit(&self) -> anyhow::Result<Vec<History>> {
+        let mut histories = let_them_come(&self.sale, &self.people, &self.logins).await?;
+        for hold in histories.iter_mut().flat_map(|history| &mut history.holds) {
+            hold.until = self.sale.weather.certain_until(hold.asked, hold.until);
+        }
+        Ok(histories)
+    }
+
+    /// What clients saw and what the stores say.
+    pub(crate) async fn report(
+        &self,
+        target: &Target,
+        histories: &[History],
+    ) -> anyhow::Result<Report> {
+        let (sale, scenario) = (&self.sale, &self.sale.scenario);
+        let duration = sale.started.elapsed();
+        let mut clients = judge(scenario, &self.people, histories, target.one_node);
+        let map = map_disagrees(sale, histories).await;
+        if let Some(breach) = map.unwrap_or_else(|error| Some(format!("{error:#}"))) {
+            clients.entry("I8").or_default().breaches.push(breach);
+        }
+        let audit = target.tidegate.audit().await?;
+        let measured = Measured {
+            oversold: oversold(histories),
+            connections: sale.pool.opened() + sale.waits.opened(),
+            latency_ms: sale.latencies.figures(),
+            duration_seconds: duration.as_secs_f64(),
+        };
+        Ok(Report::new(scenario, histories, &clients, &audit, measured))
+    }
 }
 
 /// The admin's credentials, which only the environment carries.

@@ -6,6 +6,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 FOLDER=/tmp/tidegate-dev # as tidegate.toml has it
 DIR=${TIDEGATE_DEV_DIR:-$FOLDER}
+SHIFT=${TIDEGATE_DEV_SHIFT:-0} # a second stack's ports are so much higher
 CACHE=${TIDEGATE_DEV_CACHE:-$HOME/.cache/tidegate-dev}
 # `tidegate` refuses variables that are not its configuration, and what is meant for a node must
 # not bend the gateway.
@@ -15,6 +16,9 @@ SERVERS=(redis redis-cluster postgres kafka cassandra prometheus gateway)
 
 source "$HERE/versions"
 source "$HERE/ports"
+for port in $(sed -n 's/^\([A-Z_]*_PORT\)=.*/\1/p' "$HERE/ports"); do
+    printf -v "$port" '%d' $((${!port} + SHIFT))
+done
 source "$HERE/process.sh"
 source "$HERE/install.sh"
 source "$HERE/redis.sh"
@@ -90,6 +94,7 @@ make_folder() {
 # What is written twice, for the servers and for `tidegate`, must agree.
 check_configuration() {
     local value
+    ((SHIFT == 0)) || return 0
     for value in "redis://$REDIS" "kafka://$KAFKA" "postgres://tidegate@$POSTGRES/tidegate" \
         "scylla://$CASSANDRA/tidegate" "http://$GATEWAY" "$FOLDER/keys.json"; do
         if ! grep -qF "\"$value\"" "$HERE/tidegate.toml"; then

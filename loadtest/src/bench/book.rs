@@ -6,7 +6,7 @@ use crate::history::{End, History};
 use crate::http::{Pool, locate};
 use crate::judge::{judge, must_sell};
 use crate::latency::{Latencies, Route};
-use crate::people::{Person, Persona, Plan, Sale};
+use crate::people::{Person, Persona, Plan, Sale, Weather};
 use crate::say;
 use crate::scenario::{Scenario, Wanted, sections};
 use crate::spike::mint_prefix;
@@ -101,6 +101,7 @@ async fn sale_in(house: &House, flags: &Flags) -> anyhow::Result<Sale> {
         scenario,
         started: Instant::now(),
         latencies: Latencies::new(),
+        weather: Weather::default(),
     })
 }
 

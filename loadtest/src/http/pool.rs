@@ -35,9 +35,11 @@ pub(crate) enum Lost {
     Late(Duration),
 }
 
-/// Keep-alive connections to one server, opened at need up to a bound.
+/// Keep-alive connections to one server, or to the nodes behind one name, opened at need up to a
+/// bound.
 pub(crate) struct Pool {
-    address: SocketAddr,
+    /// A new connection goes to the next one that takes it, as behind a load balancer.
+    addresses: Vec<SocketAddr>,
     host: String,
     idle: Mutex<Vec<Wire>>,
     permits: Semaphore,
@@ -126,8 +128,13 @@ impl Answer {
 
 impl Pool {
     pub(crate) fn new(address: SocketAddr, host: &str, connections_max: usize) -> Self {
+        Self::over(vec![address], host, connections_max)
+    }
+
+    /// Connections to any of these.
+    pub(crate) fn over(addresses: Vec<SocketAddr>, host: &str, connections_max: usize) -> Self {
         Self {
-            address,
+            addresses,
             host: host.to_owned(),
             idle: Mutex::new(Vec::new()),
             permits: Semaphore::new(connections_max),
@@ -158,9 +165,21 @@ impl Pool {
                 Ok(answer) => return Ok(answer),
             }
         }
-        let wire = Wire::open(self.address).await.map_err(Lost::Connect)?;
-        self.opened.fetch_add(1, Ordering::Relaxed);
+        let wire = self.open().await.map_err(Lost::Connect)?;
         self.exchange(wire, bytes).await.map_err(|broken| Lost::Talk(broken.error))
+    }
+
+    async fn open(&self) -> std::io::Result<Wire> {
+        let first = self.opened.fetch_add(1, Ordering::Relaxed);
+        let count = self.addresses.len() as u64;
+        let mut refused = std::io::Error::other("no address to connect to");
+        for turn in first..first + count {
+            match Wire::open(self.addresses[(turn % count) as usize]).await {
+                Ok(wire) => return Ok(wire),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     fn take_idle(&self) -> Option<Wire> {

@@ -61,7 +61,7 @@ impl Person {
         if let Some(number) = hold.picked {
             let map = self.map().await?;
             // An answer that came after the hold's time says nothing about the hold.
-            if self.sale.now() < hold.until {
+            if !self.is_over(hold) {
                 let seat = map.0.get(number - 1..number).unwrap_or("?").to_owned();
                 self.history.sample(Rule::I17, "a held seat on the map", "h", seat);
             }

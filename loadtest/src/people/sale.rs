@@ -1,4 +1,5 @@
 //! What all people of a run share: the connections, the event, the clock of the run.
+use super::weather::Weather;
 use crate::history::Micros;
 use crate::http::{Answer, Lost, Pool, Request};
 use crate::latency::{Latencies, Route};
@@ -24,6 +25,7 @@ pub(crate) struct Sale {
     pub(crate) scenario: Scenario,
     pub(crate) started: Instant,
     pub(crate) latencies: Latencies,
+    pub(crate) weather: Weather,
 }
 
 /// What went wrong on the way to an answer, and was overcome.
@@ -50,9 +52,11 @@ impl Sale {
     ) -> Result<Answer, String> {
         let mut lost_in_a_row = 0;
         loop {
+            let sent = Instant::now();
             let pause = match self.send(route, request).await {
                 Ok(answer) => match come_again(&answer) {
                     Some(pause) => {
+                        self.weather.refused(sent.elapsed());
                         lost_in_a_row = 0;
                         trouble.sheds += 1;
                         pause

@@ -24,6 +24,7 @@ pub(super) struct Hold {
     /// What was asked for, so that it can be asked for again.
     pub(super) body: Value,
     pub(super) expires: Instant,
+    pub(super) asked: Micros,
     pub(super) until: Micros,
 }
 
@@ -141,7 +142,7 @@ impl Person {
             until,
         });
         let expires = Instant::now() + Duration::from_secs(expires_in);
-        Ok(Hold { id: hold_id, seats, picked, body, expires, until })
+        Ok(Hold { id: hold_id, seats, picked, body, expires, asked, until })
     }
 
     pub(super) async fn map(&mut self) -> Step<SeatMap> {

@@ -110,7 +110,7 @@ impl Person {
                 // The twin is still running; what it answers counts.
                 (409, "idempotency_running") => {}
                 (410, "hold_expired") => {
-                    let late = self.sale.now() > hold.until;
+                    let late = self.is_over(hold);
                     let got = if late { "202".into() } else { answer.summary() };
                     self.history.sample(Rule::I8, "book a live hold", "202", got);
                 }
@@ -139,6 +139,12 @@ impl Person {
         while accepted.elapsed() < BOOKING_PATIENCE {
             let request = Request::get(format!("/api/bookings/{id}?wait=10")).login(&self.login);
             let answer = self.ask(Route::Booking, &request).await?;
+            // Who lost the hold and has not read the log yet knows nothing of its booking.
+            let lost = self.sale.weather.may_have_lost(hold.asked);
+            if answer.status == 404 && lost && accepted.elapsed() < OUTCOME_LAG {
+                self.pause(Duration::from_millis(500)).await;
+                continue;
+            }
             if answer.status != 200 {
                 return Err(unexpected(Route::Booking, &answer));
             }
@@ -148,6 +154,9 @@ impl Person {
             seen.tickets = booking.tickets.len();
             if !matches!(booking.status.as_str(), "processing" | "refund_pending") {
                 seen.seats.clone_from(&booking.seats);
+                if booking.status == "confirmed" {
+                    self.sale.weather.confirmed(accepted);
+                }
                 self.sale.latencies.record(Route::BookToEnd, accepted.elapsed());
                 return Ok(booking);
             }
@@ -168,10 +177,14 @@ impl Person {
             self.pause(Duration::from_millis(500)).await;
             answer = self.ask(Route::Release, &request).await?;
         }
-        let expired = self.sale.now() > hold.until;
-        let got = if expired { "204".to_owned() } else { answer.summary() };
+        let got = if self.is_over(hold) { "204".to_owned() } else { answer.summary() };
         self.history.sample(Rule::I8, "release a live hold", "204", got);
         Ok(())
+    }
+
+    /// True when nobody need keep the seats for us any more.
+    pub(super) fn is_over(&self, hold: &Hold) -> bool {
+        self.sale.now() > self.sale.weather.certain_until(hold.asked, hold.until)
     }
 
     /// From `since` on the seats may be anybody's.
