@@ -157,7 +157,7 @@ impl BookingLog for KafkaLog {
     /// Unavailable: surely not appended. Unknown: perhaps, or not all of it.
     async fn append(&self, messages: Vec<Message>) -> Result<(), StoreError> {
         let now = self.0.client.clock.now();
-        let outgoing = messages.iter().map(|message| Outgoing::of(message, now)).collect();
+        let outgoing = messages.into_iter().map(|message| Outgoing::of(message, now)).collect();
         self.0.appender.append("appending to the booking log", outgoing).await
     }
 

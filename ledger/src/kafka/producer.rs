@@ -45,12 +45,12 @@ type Producer = ThreadedProducer<Deliveries>;
 struct Deliveries(Arc<Health>);
 
 impl Outgoing {
-    pub(super) fn of(message: &Message, now: Timestamp) -> Self {
+    pub(super) fn of(message: Message, now: Timestamp) -> Self {
         Self {
             topic: message.topic(),
             key: Some(message.key().as_bytes().to_vec()),
-            value: Some(message.encode()),
-            headers: headers_of(message, now),
+            headers: headers_of(&message, now),
+            value: Some(message.into_value()),
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn side(flags: &SideFlags) -> anyhow::Result<()> {
 }
 
 fn ours(flags: &SideFlags) -> anyhow::Result<()> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().build().context("starting the runtime")?;
     let bounds = KafkaBounds { name_prefix: flags.prefix.clone(), ..KafkaBounds::default() };
     let opened = runtime.block_on(KafkaLog::open(&flags.how.kafka, bounds, Clock::System));
