@@ -3,6 +3,7 @@ mod bare;
 mod book;
 mod cpu;
 mod drive;
+mod hold;
 mod produce;
 mod rounds;
 mod sample;
@@ -35,6 +36,8 @@ enum Subject {
     Produce,
     /// Settling bookings in Postgres beside pgbench: the same statements, and single rows.
     Settle,
+    /// Holding seats in Redis beside redis-benchmark of the same script, and ending holds on time.
+    Hold,
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +60,8 @@ pub(crate) struct Flags {
     produce: produce::ProduceFlags,
     #[command(flatten)]
     settle: settle::SettleFlags,
+    #[command(flatten)]
+    hold: hold::HoldFlags,
 }
 
 /// What a ratio must reach, from performance.md.
@@ -111,6 +116,7 @@ pub(crate) async fn bench(flags: &Flags) -> anyhow::Result<bool> {
         Subject::Book => return book::book(flags).await,
         Subject::Produce => vec![produce::produce(flags).await?],
         Subject::Settle => settle::settle(flags).await?,
+        Subject::Hold => hold::hold(flags).await?,
     };
     if cfg!(debug_assertions) {
         let note = "not built with --release: these figures say nothing about Tidegate";

@@ -191,6 +191,12 @@ pub(crate) fn ourselves() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("finding our own executable")?))
 }
 
+/// A port that was free a moment ago: what comes back after a fault comes back to the same one.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+    Ok(socket.local_addr().context("finding a free port")?.port())
+}
+
 /// Where `ops/dev` keeps what it fetched.
 #[expect(clippy::disallowed_methods, reason = "the load test reads its environment once, here")]
 pub(crate) fn dev_cache() -> Option<PathBuf> {

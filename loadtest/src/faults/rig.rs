@@ -3,7 +3,7 @@ use super::matrix::Fault;
 use super::postgres::{Books, Cutter};
 use super::redis;
 use super::stack::Stack;
-use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Server, Tidegate};
+use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Server, Tidegate, free_port};
 use crate::spike::Target;
 use anyhow::Context;
 use std::fs::OpenOptions;
@@ -191,10 +191,4 @@ async fn start_gateway(tidegate: &Tidegate, fault: Fault, folder: &Path) -> anyh
     command.args(["gateway", "--listen", "127.0.0.1:0", "--simulate", &simulate]);
     command.stderr(log.context("opening the gateway's log")?);
     Server::start(command, "tidegate gateway ready: ").await
-}
-
-/// A port that was free a moment ago: a node that comes back must come back to the same one.
-fn free_port() -> anyhow::Result<u16> {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
-    Ok(socket.local_addr().context("finding a free port")?.port())
 }

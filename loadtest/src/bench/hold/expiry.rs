@@ -1,0 +1,107 @@
+//! How late holds end when many are due at once, with the sweeper as a node runs it.
+use super::house::{House, Sale};
+use crate::bench::rounds::Ratios;
+use crate::bench::{Flags, Measurement, Row};
+use allocator::store::{Loaded, SeatsCopy};
+use allocator::{HoldRecord, HoldState, HoldSweeper};
+use anyhow::{Context, ensure};
+use ledger::{Clock, Timestamp};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The floor's lateness; the row is how many times better p99 is.
+const FLOOR: Duration = Duration::from_millis(250);
+const ROW: Row = Row {
+    stage: "hold expiry, all due within one second",
+    against: "250 ms / p99 of the lateness (goal 100 ms, stretch 20 ms)",
+    floor: 1.0,
+    goal: 2.5,
+    stretch: 12.5,
+};
+
+/// From loading the holds to the first that is due, and for how long they are due.
+const BEFORE_MS: i64 = 3_000;
+const DUE_FOR_MS: i64 = 1_000;
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Far beyond any lateness that is worth measuring.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn expiry(house: &House, flags: &Flags) -> anyhow::Result<Measurement> {
+    let count = flags.hold.due;
+    let sale = house.event(3_600).await?;
+    let first = Timestamp::from_millis(Clock::System.now().millis() + BEFORE_MS);
+    let due: Vec<i64> = (0..i64::from(count))
+        .map(|at| first.millis() + at * DUE_FOR_MS / i64::from(count))
+        .collect();
+    let copy = SeatsCopy { sold: vec![], holds: holds(&sale, &due)? };
+    let loaded = sale.store().load(&sale.at(), copy).await.context("loading holds")?;
+    ensure!(loaded == Loaded::Swapped, "the event was not new");
+    // The allocator hears of the event, and the sweeper with it.
+    house.seats.holds(sale.id(), &sale.ids().account(Clock::System.now())).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    tasks.spawn(HoldSweeper::new(house.seats.clone()).run(stop.clone()));
+    let seen = watch(&sale, &due).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    let (mut late, early) = seen?;
+    sale.remove().await?;
+    late.sort_unstable();
+    let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize].max(1);
+    let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+    let ratio = FLOOR.as_millis() as f64 / p99 as f64;
+    let notes = vec![format!(
+        "{count} holds due within {DUE_FOR_MS} ms, one sweeper: late by p50 {p50} ms, p99 {p99} \
+         ms, most {max} ms; looked every few ms"
+    )];
+    let breaches = if early > 0 { vec![format!("I17 {early} ended early")] } else { vec![] };
+    Ok(Measurement {
+        row: ROW,
+        ratios: Ratios::from_ratios(vec![ratio], vec![1.0]),
+        notes,
+        breaches,
+    })
+}
+
+/// A hold of one place for each time.
+fn holds(sale: &Sale, due: &[i64]) -> anyhow::Result<Vec<HoldRecord>> {
+    let (now, event) = (Clock::System.now(), &sale.event);
+    let hold = |(place, until): (usize, &i64)| {
+        let place = u32::try_from(place)?;
+        let price = event.layout.price_of(place).context("a place has a price")?;
+        Ok(HoldRecord {
+            id: sale.ids().hold(&event.id, now),
+            account: sale.ids().account(now),
+            slot: None,
+            places: vec![place],
+            prices: vec![price.minor],
+            until: Timestamp::from_millis(*until),
+            attempts: 0,
+            lock_keys: vec![],
+            book_keys: vec![],
+            state: HoldState::Held,
+        })
+    };
+    due.iter().enumerate().map(hold).collect()
+}
+
+/// Milliseconds of lateness of every hold, and how many ended before their time.
+async fn watch(sale: &Sale, due: &[i64]) -> anyhow::Result<(Vec<i64>, u64)> {
+    let (mut late, mut early) = (Vec::with_capacity(due.len()), 0);
+    let since = Instant::now();
+    while late.len() < due.len() {
+        ensure!(since.elapsed() < PATIENCE, "{} of {} holds ended", late.len(), due.len());
+        sleep(LOOK_EVERY).await;
+        let left = usize::try_from(sale.holds().await?)?;
+        // Time is read after the answer: what has ended by now is at most so late.
+        let now = Clock::System.now().millis();
+        let ended = due.iter().take(due.len().saturating_sub(left)).skip(late.len());
+        for due in ended.copied().collect::<Vec<_>>() {
+            early += u64::from(due > now);
+            late.push((now - due).max(0));
+        }
+    }
+    Ok((late, early))
+}
