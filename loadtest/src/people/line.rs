@@ -9,6 +9,9 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Somewhat longer than the lease of a keyed request.
+const RUNNING_PATIENCE: Duration = Duration::from_secs(35);
+
 /// A place in line.
 #[derive(Debug, Deserialize)]
 pub(super) struct Place {
@@ -61,7 +64,13 @@ impl Person {
         if self.plan.joins_with_login {
             request = request.login(&self.login).keyed(&format!("join-{}", self.plan.index));
         }
-        let answer = self.ask(Route::Join, &request).await?;
+        let mut answer = self.ask(Route::Join, &request).await?;
+        // Where an answer was lost, its request may count as running until its lease ends.
+        let patience = Instant::now() + RUNNING_PATIENCE;
+        while answer.code() == "idempotency_running" && Instant::now() < patience {
+            self.pause(Duration::from_secs(1)).await;
+            answer = self.ask(Route::Join, &request).await?;
+        }
         match (answer.status, answer.code().as_str()) {
             (201, _) => {}
             (409, "queue_closed" | "sold_out") => return Err(Exit::Ended(End::Refused)),
