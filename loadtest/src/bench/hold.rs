@@ -128,6 +128,7 @@ async fn bare(house: &House, flags: &Flags, length: Duration) -> anyhow::Result<
     let clients = (flags.hold.holds_inflight / flags.hold.pipeline).max(1);
     repeat(house, length, |sale| async move {
         let call = sale.lock_call(SEATS);
+        sale.try_call(&call).await?;
         let how = (clients, flags.hold.pipeline);
         redis_benchmark::run(house.port(), &call, HOLDS_AN_EVENT, how).await
     })

@@ -125,10 +125,9 @@ async fn compare(flags: &Flags, server: &Server) -> anyhow::Result<Vec<Measureme
 /// How many batches a client settles in the length of a part.
 async fn batches_a_part(flags: &Flags, server: &Server) -> anyhow::Result<usize> {
     let contest = Contest::prepare(flags, server, "try", TRY_BATCHES).await?;
-    let started = Instant::now();
-    contest.ours().await?;
+    let wall = contest.settle().await?.1;
     server.remove(&contest.template).await?;
-    let batch = started.elapsed().as_secs_f64() / TRY_BATCHES as f64;
+    let batch = wall.as_secs_f64() / TRY_BATCHES as f64;
     Ok(((flags.seconds as f64 / batch * MARGIN) as usize).max(TRY_BATCHES))
 }
 
@@ -218,6 +217,12 @@ impl<'a> Contest<'a> {
 
     /// Rows a second by ours.
     async fn ours(&self) -> anyhow::Result<f64> {
+        let (rows, wall) = self.settle().await?;
+        Ok(rows as f64 / wall.as_secs_f64())
+    }
+
+    /// Settles everything; how many rows that wrote, and how long it took.
+    async fn settle(&self) -> anyhow::Result<(u64, Duration)> {
         let run = self.server.make("run", Some(&self.template)).await?;
         let store = open(&self.server.url(&run), self.work.len()).await?;
         let mut lanes = JoinSet::new();
@@ -236,14 +241,18 @@ impl<'a> Contest<'a> {
         }
         let wall = started.elapsed();
         store.close().await;
-        self.rate(&run, wall).await
+        let rows = self.check(&run).await?;
+        self.server.remove(&run).await?;
+        Ok((rows, wall))
     }
 
     /// Rows a second by pgbench with the recorded statements.
     async fn theirs(&self) -> anyhow::Result<f64> {
         let run = self.server.make("run", Some(&self.template)).await?;
         let wall = self.pgbench.replay(&self.server.url(&run), self.work.len()).await?;
-        self.rate(&run, wall).await
+        let rows = self.check(&run).await?;
+        self.server.remove(&run).await?;
+        Ok(rows as f64 / wall.as_secs_f64())
     }
 
     /// Rows a second by pgbench, one at a time.
@@ -253,12 +262,6 @@ impl<'a> Contest<'a> {
         let rate = self.pgbench.insert(&self.server, &run, seconds).await?;
         self.server.remove(&run).await?;
         Ok(rate)
-    }
-
-    async fn rate(&self, run: &str, wall: Duration) -> anyhow::Result<f64> {
-        let rows = self.check(run).await?;
-        self.server.remove(run).await?;
-        Ok(rows as f64 / wall.as_secs_f64())
     }
 
     /// Everything must be settled; returns the rows that settling wrote.

@@ -63,9 +63,10 @@ pub(super) async fn inject(
             Ok(Injected::new(log.poison().await?, "bad messages, all dead letters"))
         }
         Fault::GatewayHang => {
-            let open = rig.books.open_charges().await?;
             rig.gateway.signal(Signal::STOP)?;
             sleep(HANGING).await;
+            let open = rig.books.open_charges().await?;
+            ensure!(open > 0, "no charge was on its way to the gateway that hung");
             rig.gateway.signal(Signal::CONT)?;
             let what = format!("stop of {} s, {open} charges on their way", HANGING.as_secs());
             Ok(Injected::new(1, what))

@@ -107,6 +107,16 @@ impl Sale {
         }
     }
 
+    /// Sends a call as it stands; it must make a hold.
+    pub(super) async fn try_call(&self, call: &ScriptCall) -> anyhow::Result<()> {
+        let mut command = cmd("EVALSHA");
+        command.arg(&call.hash).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
+        match self.redis.ask("holding", &command).await? {
+            Value::BulkString(held) if held.starts_with(b"B") => Ok(()),
+            other => bail!("the script answers {other:?}"),
+        }
+    }
+
     /// What such a hold sends to Redis.
     pub(super) fn lock_call(&self, quantity: u32) -> ScriptCall {
         let now = Clock::System.now();

@@ -21,7 +21,7 @@ pub(super) async fn run(
     let mut command = Command::new("redis-benchmark");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q"]);
     command.args(["-n", &count.to_string(), "-c", &clients.to_string()]);
-    command.args(["-P", &pipeline.to_string(), "-r", "1000000000000"]);
+    command.args(["-P", &pipeline.to_string(), "-r", "2000000000"]);
     command.args(arguments(call)?).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.context("running redis-benchmark")?;
     let said = String::from_utf8_lossy(&output.stdout);
