@@ -57,6 +57,26 @@ impl Image {
 }
 
 impl Line {
+    /// What is counted and no answer tells.
+    #[cfg(test)]
+    pub(crate) fn counters(&self) -> Vec<i64> {
+        let calls = self.calls.image();
+        let counts = [
+            self.numbers.given(),
+            self.proposed,
+            self.pending,
+            self.rate.units(),
+            self.budget.units(),
+            self.granting_millis.unsigned_abs(),
+            calls.outstanding,
+            calls.missed_to,
+            calls.seen.0,
+            calls.seen.1,
+        ];
+        let counts = counts.iter().map(|count| i64::try_from(*count).unwrap());
+        std::iter::once(self.now.millis()).chain(counts).collect()
+    }
+
     fn image(&self) -> Image {
         let each = |(number, slot, live): (u64, &super::slots::Slot, bool)| SlotImage {
             number,

@@ -26,6 +26,12 @@ impl LocalQueueStore {
         self.lines.write().expect("no panic while the lock is held").remove(queue);
     }
 
+    #[cfg(test)]
+    pub(super) fn counters(&self, queue: &QueueId) -> Vec<i64> {
+        let lines = self.lines.read().expect("no panic while the lock is held");
+        lines[queue].lock().expect("no panic while the lock is held").counters()
+    }
+
     fn with<T>(&self, mark: Mark<'_>, script: impl FnOnce(&mut Line) -> T) -> Kept<T> {
         let lines = self.lines.read().expect("no panic while the lock is held");
         let Some(line) = lines.get(mark.queue) else { return Kept::Lost };

@@ -65,6 +65,20 @@ impl RedisQueueStore {
         Self::on(url, bounds, ids, ScriptClock::Server).await
     }
 
+    /// What the scripts count, as [`crate::line::Line::counters`] has it.
+    #[cfg(test)]
+    async fn counters(&self, queue: &QueueId) -> Vec<i64> {
+        let script = "local l = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+            return {l.now, l.given, l.proposed, l.pending, l.rate_units, l.budget_units,
+                l.granting_millis, l.outstanding, l.missed_to, l.seen_called, l.seen_answered}";
+        let key = &scripts::keys(queue)[0];
+        let script = ledger::redis::Script::new(script);
+        let answer = self.0.redis.run("counting", &script, &[key.as_bytes()], &[]).await.unwrap();
+        let Value::Array(values) = answer else { panic!("an array was sent") };
+        let count = |value| if let Value::Int(n) = value { n } else { panic!("not a number") };
+        values.into_iter().map(count).collect()
+    }
+
     /// Forgets a queue, as a wiped store would.
     #[cfg(test)]
     pub(crate) async fn forget(&self, queue: &QueueId) {

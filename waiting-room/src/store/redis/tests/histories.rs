@@ -8,8 +8,13 @@ use proptest::test_runner::{TestError, TestRunner};
 
 const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1_000;
-/// Numbers in these histories; those above are asked for and never given.
+/// Numbers that are asked for; not all of them are given.
 const NUMBERS: u64 = 90;
+/// From here on a number means one near the head of the line.
+const NEAR: u64 = 1_000;
+/// How far behind and before the head.
+const BEHIND: u64 = 6;
+const BEFORE: u64 = 4;
 
 #[derive(Debug, Clone)]
 enum Move {
@@ -24,6 +29,8 @@ enum Move {
     /// The step that was proposed last.
     Publish,
     PublishTo(u64),
+    /// Many are called at once: what is measured forgets.
+    Crowd(u64),
     Take {
         number: Option<u64>,
         account: u8,
@@ -87,7 +94,7 @@ fn one_move() -> impl Strategy<Value = Move> {
         2 => Just(Settlement::Ended),
         2 => Just(Settlement::Left),
     ];
-    let number = || 0..NUMBERS;
+    let number = || prop_oneof![1 => 0..NUMBERS, 2 => NEAR..NEAR + BEHIND + BEFORE];
     prop_oneof![
         8 => (0i64..2_500).prop_map(Move::Wait),
         2 => (-2_000i64..0).prop_map(Move::Wait),
@@ -97,6 +104,7 @@ fn one_move() -> impl Strategy<Value = Move> {
         8 => Just(Move::Propose),
         8 => Just(Move::Publish),
         2 => number().prop_map(Move::PublishTo),
+        1 => (200u64..900).prop_map(Move::Crowd),
         14 => (number(), 0u8..25, prop::bool::weighted(0.9)).prop_map(|(number, account, fresh)| {
             Move::Take { number: Some(number), account, fresh }
         }),
@@ -119,6 +127,7 @@ struct Twins<'a> {
     proposed: Option<QueueStep>,
     /// Granted, and perhaps not committed.
     granted: Vec<Grant>,
+    served: u64,
 }
 
 impl<'a> Twins<'a> {
@@ -133,8 +142,8 @@ impl<'a> Twins<'a> {
         let queue = Queue { id: fresh_queue(), settings, opens_at: T0, revision: 1 };
         let books = Loaded { queue, record, steps: vec![], admissions: vec![] };
         let local = LocalQueueStore::new();
-        let (proposed, granted) = (None, vec![]);
-        let twins = Self { redis, local, books, now: T0, proposed, granted };
+        let (proposed, granted, served) = (None, vec![], 0);
+        let twins = Self { redis, local, books, now: T0, proposed, granted, served };
         twins.swap_in().await;
         twins
     }
@@ -169,15 +178,18 @@ impl<'a> Twins<'a> {
                     self.publish(step).await?;
                 }
             }
-            Move::PublishTo(now_serving) => {
-                let step =
-                    QueueStep { now_serving: *now_serving, at: self.now, granting_millis: 0 };
-                let ours = self.redis.publish(self.mark(), step).await.unwrap();
-                prop_assert_eq!(ours, self.local.publish(self.mark(), step).await.unwrap());
+            Move::PublishTo(number) => self.publish_to(self.resolve(*number)).await?,
+            Move::Crowd(count) => {
+                let lease = self.lease(Lease::Next(*count));
+                self.reserve(Reserve { count: *count, lease, straight: false }).await?;
+                self.publish_to(self.books.record.leased_to).await?;
             }
-            Move::Take { number, account, fresh } => self.take(*number, *account, *fresh).await?,
-            Move::Settle(number, what) => self.settle(*number, *what).await?,
-            Move::Look(number) => self.look(*number).await?,
+            Move::Take { number, account, fresh } => {
+                let number = number.map(|number| self.resolve(number));
+                self.take(number, *account, *fresh).await?;
+            }
+            Move::Settle(number, what) => self.settle(self.resolve(*number), *what).await?,
+            Move::Look(number) => self.look(self.resolve(*number)).await?,
             Move::Configure { newer, settings, recorded } => {
                 self.configure(*newer, *settings, *recorded).await?;
             }
@@ -191,7 +203,33 @@ impl<'a> Twins<'a> {
                 prop_assert_eq!(self.redis.propose(mark).await.unwrap(), Kept::Lost);
             }
         }
-        self.look(0).await
+        self.same_counters().await
+    }
+
+    fn resolve(&self, number: u64) -> u64 {
+        match number.checked_sub(NEAR) {
+            Some(off) => (self.served + off).saturating_sub(BEHIND),
+            None => number,
+        }
+    }
+
+    /// Also what no answer tells is the same.
+    async fn same_counters(&mut self) -> Result<(), TestCaseError> {
+        let looked = self.redis.look(self.mark(), None).await.unwrap();
+        prop_assert_eq!(&looked, &self.local.look(self.mark(), None).await.unwrap());
+        if let Kept::Is((snapshot, _)) = looked {
+            self.served = snapshot.now_serving;
+        }
+        let ours = self.redis.counters(&self.books.queue.id).await;
+        prop_assert_eq!(ours, self.local.counters(&self.books.queue.id));
+        Ok(())
+    }
+
+    async fn publish_to(&self, now_serving: u64) -> Result<(), TestCaseError> {
+        let step = QueueStep { now_serving, at: self.now, granting_millis: 0 };
+        let ours = self.redis.publish(self.mark(), step).await.unwrap();
+        prop_assert_eq!(ours, self.local.publish(self.mark(), step).await.unwrap());
+        Ok(())
     }
 
     fn lease(&mut self, lease: Lease) -> Option<(u64, u64)> {
