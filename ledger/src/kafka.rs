@@ -68,6 +68,8 @@ pub struct KafkaBounds {
     pub prefetch_bytes: u32,
     /// For everything asked of the brokers but appends: topics, offsets, commits.
     pub request_timeout: Duration,
+    /// More of librdkafka's own properties, such as a login; those above come over them.
+    pub properties: Vec<(String, String)>,
 }
 
 impl Default for KafkaBounds {
@@ -93,6 +95,7 @@ impl Default for KafkaBounds {
             prefetch_messages: 10_000,
             prefetch_bytes: 16 << 20,
             request_timeout: Duration::from_secs(10),
+            properties: Vec::new(),
         }
     }
 }
@@ -185,6 +188,9 @@ impl Client {
     /// What all clients have in common.
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
+        for (name, value) in &self.bounds.properties {
+            config.set(name, value);
+        }
         config
             .set("bootstrap.servers", self.brokers.as_ref())
             .set("client.id", "tidegate")

@@ -5,11 +5,11 @@ mod relations;
 mod stores;
 
 pub use self::ledger::{
-    KafkaSettings, LedgerBounds, PostgresSettings, RedisSettings, ScyllaSettings,
+    KafkaSettings, LedgerBounds, PostgresSettings, Property, RedisSettings, ScyllaSettings,
 };
 pub use layers::{Layers, Origin};
-pub(crate) use stores::without_password;
 pub use stores::{Address, BooksUrl, FilePath, GatewayUrl, LogUrl, QueueUrl, SeatsUrl, ViewsUrl};
+pub(crate) use stores::{without_password, without_secret};
 
 use crate::Failure;
 use crate::cli::{Cli, Serve, Verb};

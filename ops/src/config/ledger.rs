@@ -4,6 +4,8 @@ use ledger::postgres::PgBounds;
 use ledger::redis::RedisBounds;
 use ledger::scylla::{ScyllaBounds, ViewConsistency};
 use serde::Deserialize;
+use serde::de::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 const HOUR_SECONDS: u64 = 60 * 60;
@@ -61,6 +63,14 @@ pub struct KafkaSettings {
     pub prefetch_messages: u32,
     pub prefetch_bytes: u32,
     pub request_timeout_ms: u64,
+    pub properties: Vec<Property>,
+}
+
+/// `name=value`. The value may be a password, and so never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    name: String,
+    value: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,7 +135,24 @@ impl KafkaSettings {
             prefetch_messages: self.prefetch_messages,
             prefetch_bytes: self.prefetch_bytes,
             request_timeout: Duration::from_millis(self.request_timeout_ms),
+            properties: self.properties.iter().cloned().map(|p| (p.name, p.value)).collect(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Property {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            D::Error::custom("a property of librdkafka is written \"name=value\"")
+        })?;
+        Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=…", self.name)
     }
 }
 

@@ -250,6 +250,16 @@ fn is_hosts(text: &str) -> bool {
     text.split(',').all(|host| sound(host.trim()))
 }
 
+/// `name=value` as it may be shown.
+pub(crate) fn without_secret(property: &str) -> String {
+    match property.split_once('=') {
+        Some((name, _)) if ["password", "secret", "key"].iter().any(|w| name.contains(w)) => {
+            format!("{name}=…")
+        }
+        Some(_) | None => property.to_owned(),
+    }
+}
+
 /// An address as it may be shown: `scheme://user:…@host`, and `password=…` in its query.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -260,10 +270,7 @@ pub(crate) fn without_password(url: &str) -> String {
         None => authority.to_owned(),
     });
     let query = query.map(|query| {
-        let shown = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if name.contains("password") => format!("{name}=…"),
-            Some(_) | None => pair.to_owned(),
-        });
+        let shown = query.split('&').map(without_secret);
         format!("?{}", shown.collect::<Vec<_>>().join("&"))
     });
     format!("{scheme}://{}{path}{}", user.unwrap_or_default(), query.unwrap_or_default())
@@ -343,6 +350,8 @@ mod tests {
         for (url, shown) in table {
             assert_eq!(without_password(url), shown);
         }
+        assert_eq!(without_secret("sasl.password=s"), "sasl.password=…");
+        assert_eq!(without_secret("sasl.username=u"), "sasl.username=u");
         let BooksUrl::Postgres(address) = BooksUrl::parse("postgres://u:secret@h/d").unwrap()
         else {
             panic!("a Postgres address")

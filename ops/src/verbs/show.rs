@@ -1,17 +1,18 @@
 //! `tidegate config` and `tidegate openapi`: what is in force, and what is served.
 use super::print;
 use crate::Failure;
-use crate::config::{Configuration, without_password};
+use crate::config::{Configuration, without_password, without_secret};
 use anyhow::Context;
 use std::fmt::Write;
+use toml::Value;
 
 /// The effective configuration, a key a line, with where each value came from. Secrets live in
-/// files and in the environment, never in the configuration; a URL's password is hidden.
+/// files and in the environment, never in the configuration; passwords in URLs and
+/// properties are hidden.
 pub(crate) fn show_config(config: &Configuration) -> Result<(), Failure> {
     let mut text = String::new();
     for (key, value, origin) in config.layers.iter() {
-        let shown =
-            value.as_str().map_or_else(|| value.to_string(), |url| quoted(&without_password(url)));
+        let shown = shown(value);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key} = {shown}  # {}", origin.as_str());
     }
@@ -25,6 +26,25 @@ pub(crate) fn openapi() -> Result<(), Failure> {
     print(&(text + "\n"))
 }
 
+/// A value without what is secret in it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(&without_password(text)),
+        Value::Array(items) => {
+            let item = |item: &Value| match item.as_str() {
+                Some(text) => quoted(&without_secret(text)),
+                None => item.to_string(),
+            };
+            format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
+        }
+        Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_)
+        | Value::Table(_) => value.to_string(),
+    }
+}
+
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    Value::String(text.to_owned()).to_string()
 }

@@ -133,10 +133,14 @@ async fn the_configuration_tells_where_each_value_came_from() {
     let arguments = ["config", "--config", path.to_str().unwrap()];
     let mut command = tidegate(folder.path(), &arguments);
     command.env("TIDEGATE_ALLOCATOR_SEATS_PER_LOCK_MAX", "3");
+    command.env("TIDEGATE_STORES_BOOKS", "postgres://tidegate:hushhush@h/d");
+    command.env("TIDEGATE_LEDGER_KAFKA_PROPERTIES", "sasl.username=u,sasl.password=hushhush");
     let output = command.output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("ingress.body_bytes_max = 5000  # file"), "{text}");
     assert!(text.contains("allocator.seats_per_lock_max = 3  # environment"), "{text}");
+    assert!(text.contains("\"postgres://tidegate:…@h/d\"  # environment"), "{text}");
+    assert!(text.contains("\"sasl.username=u\", \"sasl.password=…\"") && !text.contains("hush"));
     assert!(text.contains("# default") && text.contains("# flag"), "{text}");
 }
 
