@@ -1,5 +1,6 @@
 //! Appending: one idempotent producer, and one countdown an append that the delivery callback ends.
 mod countdown;
+mod hearing;
 
 use super::health::Health;
 use super::record::{DeadRecord, headers_of};
@@ -9,11 +10,14 @@ use crate::error::StoreError;
 use crate::log::{Message, Topic};
 use countdown::Countdown;
 pub(super) use countdown::Ending;
+use hearing::Hearing;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -37,12 +41,17 @@ pub(super) struct Appender {
     health: Arc<Health>,
     /// One permit a message that is not acknowledged.
     room: Arc<Semaphore>,
+    hearing: Hearing,
 }
 
-type Producer = ThreadedProducer<Deliveries>;
+type Producer = Arc<BaseProducer<Deliveries>>;
 
 /// The producer's callbacks: they count and wake, and never wait.
-struct Deliveries(Arc<Health>);
+struct Deliveries {
+    health: Arc<Health>,
+    /// Messages that were reported, acknowledged or not.
+    reported: AtomicU64,
+}
 
 impl Outgoing {
     pub(super) fn of(message: Message, now: Timestamp) -> Self {
@@ -78,9 +87,11 @@ impl Outgoing {
 impl Appender {
     pub(super) fn new(client: Client) -> Result<Self, StoreError> {
         let health = Arc::new(Health::new());
-        let producer = Mutex::new(create(&client, &health)?);
+        let producer = create(&client, &health)?;
         let room = Arc::new(Semaphore::new(client.bounds.inflight_max as usize));
-        Ok(Self { client, producer, health, room })
+        let hearing = Hearing::new(room.clone());
+        hearing.of(&producer);
+        Ok(Self { client, producer: Mutex::new(producer), health, room, hearing })
     }
 
     /// Returns once all are acknowledged. Everything is handed to the producer at one moment: a
@@ -117,8 +128,8 @@ impl Appender {
             return Err(StoreError::unavailable(doing, "too many messages are in flight"));
         };
         let producer = self.producer(doing)?;
-        let topics = outgoing.iter().map(|outgoing| outgoing.topic).collect();
-        let (countdown, ending) = Countdown::start(doing, topics, permit);
+        let counts = outgoing.iter().map(|outgoing| outgoing.topic).collect();
+        let (countdown, ending) = Countdown::start(doing, counts, permit);
         for (sent, outgoing) in (0u32..).zip(outgoing) {
             if let Err(error) = self.send(&producer, outgoing, &countdown) {
                 // What comes behind is not sent either, so that the order holds.
@@ -126,6 +137,7 @@ impl Appender {
                 break;
             }
         }
+        self.hearing.wake();
         Ok(ending)
     }
 
@@ -183,8 +195,9 @@ impl Appender {
         if self.health.take_ended() {
             let new = create(&self.client, &self.health).inspect_err(|_| self.health.ended());
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;
+            self.hearing.of(&new);
             let old = std::mem::replace(&mut *producer, new);
-            // The end of a producer waits for its thread.
+            // The end of a producer waits for what it has still to report.
             drop(tokio::task::spawn_blocking(move || drop(old)));
             tracing::warn!("the producer was replaced after a fatal error");
         }
@@ -207,7 +220,8 @@ fn create(client: &Client, health: &Arc<Health>) -> Result<Producer, StoreError>
         // The partition of a key is the one that Java's clients choose, for those who write too.
         .set("partitioner", "murmur2_random");
     config
-        .create_with_context(Deliveries(health.clone()))
+        .create_with_context(Deliveries { health: health.clone(), reported: AtomicU64::new(0) })
+        .map(Arc::new)
         .map_err(|error| StoreError::broken("starting the booking log's producer", error))
 }
 
@@ -218,8 +232,8 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.lost(),
-            Some(RDKafkaErrorCode::Fatal) => self.0.ended(),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.lost(),
+            Some(RDKafkaErrorCode::Fatal) => self.health.ended(),
             Some(_) | None => {}
         }
         context::note(&error, reason);
@@ -230,14 +244,15 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Arc<Countdown>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, countdown: Self::DeliveryOpaque) {
+        self.reported.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(_) => {
-                self.0.progressed();
+                self.health.progressed();
                 countdown.appended();
             }
             Err((error, _)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    self.0.ended();
+                    self.health.ended();
                 }
                 countdown.failed(error.clone());
             }

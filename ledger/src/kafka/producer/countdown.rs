@@ -8,10 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+/// How many messages of an append go to each topic.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    bookings: u32,
+    outcomes: u32,
+    dead: u32,
+}
+
 /// Shared by the messages of one append.
 pub(super) struct Countdown {
     doing: &'static str,
-    topics: Vec<Topic>,
+    counts: Counts,
     state: Mutex<State>,
 }
 
@@ -22,7 +30,7 @@ pub(crate) struct Ending {
 }
 
 struct State {
-    left: usize,
+    left: u32,
     /// Acknowledged, or perhaps appended: the append can no longer be called undone.
     maybe_appended: bool,
     failure: Option<KafkaError>,
@@ -30,21 +38,42 @@ struct State {
     end: Option<(oneshot::Sender<Result<(), StoreError>>, OwnedSemaphorePermit)>,
 }
 
+impl FromIterator<Topic> for Counts {
+    fn from_iter<I: IntoIterator<Item = Topic>>(topics: I) -> Self {
+        let mut counts = Self::default();
+        for topic in topics {
+            let count = match topic {
+                Topic::Bookings => &mut counts.bookings,
+                Topic::Outcomes => &mut counts.outcomes,
+                Topic::Dead => &mut counts.dead,
+            };
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
+}
+
+impl Counts {
+    fn all(self) -> u32 {
+        self.bookings.saturating_add(self.outcomes).saturating_add(self.dead)
+    }
+}
+
 impl Countdown {
-    /// A countdown for a message to each of `topics`, and where its end is heard.
+    /// A countdown for so many messages, and where its end is heard.
     pub(super) fn start(
         doing: &'static str,
-        topics: Vec<Topic>,
+        counts: Counts,
         permit: OwnedSemaphorePermit,
     ) -> (Arc<Self>, Ending) {
         let (sender, heard) = oneshot::channel();
         let state = State {
-            left: topics.len(),
+            left: counts.all(),
             maybe_appended: false,
             failure: None,
             end: Some((sender, permit)),
         };
-        (Arc::new(Self { doing, topics, state: Mutex::new(state) }), Ending { doing, heard })
+        (Arc::new(Self { doing, counts, state: Mutex::new(state) }), Ending { doing, heard })
     }
 
     /// One message is on the log.
@@ -60,10 +89,10 @@ impl Countdown {
 
     /// `messages` were never taken by the producer.
     pub(super) fn refused(&self, messages: u32, error: KafkaError) {
-        self.report(messages as usize, Some(error), false);
+        self.report(messages, Some(error), false);
     }
 
-    fn report(&self, messages: usize, failure: Option<KafkaError>, maybe_appended: bool) {
+    fn report(&self, messages: u32, failure: Option<KafkaError>, maybe_appended: bool) {
         let mut state = self.state.lock().expect("no panic while the lock is held");
         state.left = state.left.saturating_sub(messages);
         state.maybe_appended |= maybe_appended;
@@ -93,10 +122,10 @@ impl Countdown {
     }
 
     fn count(&self) {
-        for topic in [Topic::Bookings, Topic::Outcomes] {
-            let count = self.topics.iter().filter(|own| **own == topic).count();
+        let Counts { bookings, outcomes, dead: _ } = self.counts;
+        for (topic, count) in [(Topic::Bookings, bookings), (Topic::Outcomes, outcomes)] {
             if count > 0 {
-                metrics::appended(topic, count as u64);
+                metrics::appended(topic, count.into());
             }
         }
     }
@@ -158,8 +187,8 @@ mod tests {
     fn end(report: impl FnOnce(&Countdown)) -> Result<(), StoreError> {
         let room = Arc::new(Semaphore::new(2));
         let permit = room.clone().try_acquire_many_owned(2).unwrap();
-        let topics = vec![Topic::Bookings, Topic::Outcomes];
-        let (countdown, ending) = Countdown::start("appending", topics, permit);
+        let counts = [Topic::Bookings, Topic::Outcomes].into_iter().collect();
+        let (countdown, ending) = Countdown::start("appending", counts, permit);
         report(&countdown);
         assert_eq!(room.available_permits(), 2, "the room is given back");
         ending.now_or_never().expect("the countdown has ended")
@@ -169,7 +198,8 @@ mod tests {
     fn an_append_ends_with_its_last_message() {
         let room = Arc::new(Semaphore::new(2));
         let permit = room.clone().try_acquire_many_owned(2).unwrap();
-        let (countdown, mut ending) = Countdown::start("appending", vec![Topic::Dead; 2], permit);
+        let (countdown, mut ending) =
+            Countdown::start("appending", [Topic::Dead; 2].into_iter().collect(), permit);
         countdown.appended();
         assert!((&mut ending).now_or_never().is_none());
         countdown.appended();
