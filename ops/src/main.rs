@@ -3,7 +3,8 @@ use clap::Parser;
 use ops::cli::Cli;
 use std::process::ExitCode;
 
-/// An answer is made on one thread and let go on another, a few dozen small pieces each.
+/// An answer is made on one thread and let go on another, a few dozen small pieces each, and so is
+/// a record of librdkafka: mimalloc takes over `malloc` too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

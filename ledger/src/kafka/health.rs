@@ -79,7 +79,7 @@ impl Health {
 
     /// Whether the producer ended since the last call.
     pub(super) fn take_ended(&self) -> bool {
-        self.fatal.swap(false, Ordering::AcqRel)
+        self.fatal.load(Ordering::Acquire) && self.fatal.swap(false, Ordering::AcqRel)
     }
 
     fn now_ms(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Appending: one idempotent producer, and one countdown an append that the delivery callback ends.
 mod countdown;
+mod hearing;
+mod traffic;
 
 use super::health::Health;
 use super::record::{DeadRecord, headers_of};
@@ -9,15 +11,16 @@ use crate::error::StoreError;
 use crate::log::{Message, Topic};
 use countdown::Countdown;
 pub(super) use countdown::Ending;
+use hearing::Hearing;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use traffic::Traffic;
 
 /// How long an append may be held up by a look for a broker that is back.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -35,14 +38,17 @@ pub(super) struct Appender {
     client: Client,
     producer: Mutex<Producer>,
     health: Arc<Health>,
-    /// One permit a message that is not acknowledged.
-    room: Arc<Semaphore>,
+    traffic: Arc<Traffic>,
+    hearing: Hearing,
 }
 
-type Producer = ThreadedProducer<Deliveries>;
+type Producer = Arc<BaseProducer<Deliveries>>;
 
 /// The producer's callbacks: they count and wake, and never wait.
-struct Deliveries(Arc<Health>);
+struct Deliveries {
+    health: Arc<Health>,
+    traffic: Arc<Traffic>,
+}
 
 impl Outgoing {
     pub(super) fn of(message: Message, now: Timestamp) -> Self {
@@ -78,9 +84,11 @@ impl Outgoing {
 impl Appender {
     pub(super) fn new(client: Client) -> Result<Self, StoreError> {
         let health = Arc::new(Health::new());
-        let producer = Mutex::new(create(&client, &health)?);
-        let room = Arc::new(Semaphore::new(client.bounds.inflight_max as usize));
-        Ok(Self { client, producer, health, room })
+        let traffic = Arc::new(Traffic::new(client.bounds.inflight_max));
+        let producer = create(&client, &health, &traffic)?;
+        let hearing = Hearing::default();
+        hearing.of(&producer);
+        Ok(Self { client, producer: Mutex::new(producer), health, traffic, hearing })
     }
 
     /// Returns once all are acknowledged. Everything is handed to the producer at one moment: a
@@ -113,19 +121,22 @@ impl Appender {
         if self.is_stalled() {
             return Err(StoreError::unavailable(doing, "no broker acknowledges anything"));
         }
-        let Ok(permit) = self.room.clone().try_acquire_many_owned(count) else {
-            return Err(StoreError::unavailable(doing, "too many messages are in flight"));
-        };
         let producer = self.producer(doing)?;
-        let topics = outgoing.iter().map(|outgoing| outgoing.topic).collect();
-        let (countdown, ending) = Countdown::start(doing, topics, permit);
+        if !self.traffic.enter(count) {
+            return Err(StoreError::unavailable(doing, "too many messages are in flight"));
+        }
+        let counts = outgoing.iter().map(|outgoing| outgoing.topic).collect();
+        let (countdown, ending) = Countdown::start(doing, counts);
         for (sent, outgoing) in (0u32..).zip(outgoing) {
             if let Err(error) = self.send(&producer, outgoing, &countdown) {
                 // What comes behind is not sent either, so that the order holds.
-                countdown.refused(count.saturating_sub(sent), error);
+                let refused = count.saturating_sub(sent);
+                self.traffic.refused(refused);
+                countdown.refused(refused, error);
                 break;
             }
         }
+        self.hearing.wake();
         Ok(ending)
     }
 
@@ -170,8 +181,7 @@ impl Appender {
     /// True while what is in flight does not move. With nothing in flight the next append goes
     /// through: it finds out whether a broker takes it.
     fn is_stalled(&self) -> bool {
-        let free = self.room.available_permits();
-        if free >= self.client.bounds.inflight_max as usize {
+        if self.traffic.inflight() == 0 {
             self.health.progressed();
             return false;
         }
@@ -181,10 +191,12 @@ impl Appender {
     fn producer(&self, doing: &'static str) -> Result<Producer, StoreError> {
         let mut producer = self.producer.lock().expect("no panic while the lock is held");
         if self.health.take_ended() {
-            let new = create(&self.client, &self.health).inspect_err(|_| self.health.ended());
+            let new = create(&self.client, &self.health, &self.traffic);
+            let new = new.inspect_err(|_| self.health.ended());
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;
+            self.hearing.of(&new);
             let old = std::mem::replace(&mut *producer, new);
-            // The end of a producer waits for its thread.
+            // The end of a producer waits for what it has still to report.
             drop(tokio::task::spawn_blocking(move || drop(old)));
             tracing::warn!("the producer was replaced after a fatal error");
         }
@@ -192,7 +204,11 @@ impl Appender {
     }
 }
 
-fn create(client: &Client, health: &Arc<Health>) -> Result<Producer, StoreError> {
+fn create(
+    client: &Client,
+    health: &Arc<Health>,
+    traffic: &Arc<Traffic>,
+) -> Result<Producer, StoreError> {
     let bounds = &client.bounds;
     let mut config = client.config();
     config
@@ -207,7 +223,8 @@ fn create(client: &Client, health: &Arc<Health>) -> Result<Producer, StoreError>
         // The partition of a key is the one that Java's clients choose, for those who write too.
         .set("partitioner", "murmur2_random");
     config
-        .create_with_context(Deliveries(health.clone()))
+        .create_with_context(Deliveries { health: health.clone(), traffic: traffic.clone() })
+        .map(Arc::new)
         .map_err(|error| StoreError::broken("starting the booking log's producer", error))
 }
 
@@ -218,8 +235,8 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.lost(),
-            Some(RDKafkaErrorCode::Fatal) => self.0.ended(),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.lost(),
+            Some(RDKafkaErrorCode::Fatal) => self.health.ended(),
             Some(_) | None => {}
         }
         context::note(&error, reason);
@@ -230,14 +247,14 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Arc<Countdown>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, countdown: Self::DeliveryOpaque) {
+        self.traffic.reported(result.is_ok());
         match result {
             Ok(_) => {
-                self.0.progressed();
                 countdown.appended();
             }
             Err((error, _)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    self.0.ended();
+                    self.health.ended();
                 }
                 countdown.failed(error.clone());
             }

@@ -38,7 +38,9 @@ pub(super) fn headers_of(message: &Message, now: Timestamp) -> OwnedHeaders {
 
 fn event_id(message: &Message) -> String {
     match message {
-        Message::Command(BookingCommand::Place(place)) => format!("{}.place", place.booking_id),
+        Message::Command(BookingCommand::Place(place)) => {
+            [place.booking_id.as_str(), ".place"].concat()
+        }
         Message::Command(BookingCommand::Cancel(cancel)) => {
             format!("{}.cancel.{}", cancel.booking_id, cancel.requested_at.millis())
         }

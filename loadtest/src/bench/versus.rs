@@ -135,7 +135,7 @@ async fn compare(
     notes.push(describe("ours", rounds.iter().flat_map(|round| round.ours)));
     let (connections, count, seconds) = (flags.connections, flags.rounds, flags.seconds);
     notes.push(format!("{count} rounds of 4 × {seconds} s over {connections} connections"));
-    notes.push("allocators: ours mimalloc, as it ships; bare the system's".to_owned());
+    notes.push("allocator: mimalloc on either side".to_owned());
     notes.push(DURABILITY.to_owned());
     let mut breaches = house.broken().await?;
     let (mut seen, mut twice) = (HashSet::new(), 0_u64);

@@ -4,47 +4,63 @@ use crate::log::Topic;
 use crate::metrics;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+/// How many messages of an append go to each topic.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    bookings: u32,
+    outcomes: u32,
+    dead: u32,
+}
 
 /// Shared by the messages of one append.
 pub(super) struct Countdown {
     doing: &'static str,
-    topics: Vec<Topic>,
+    counts: Counts,
     state: Mutex<State>,
 }
 
 /// Ends with the append. Dropped and awaited again, it goes on.
-pub(crate) struct Ending {
-    doing: &'static str,
-    heard: oneshot::Receiver<Result<(), StoreError>>,
-}
+pub(crate) struct Ending(Arc<Countdown>);
 
 struct State {
-    left: usize,
+    left: u32,
     /// Acknowledged, or perhaps appended: the append can no longer be called undone.
     maybe_appended: bool,
     failure: Option<KafkaError>,
-    /// Taken when the last message is reported.
-    end: Option<(oneshot::Sender<Result<(), StoreError>>, OwnedSemaphorePermit)>,
+    /// Who waits for the end.
+    waker: Option<Waker>,
+}
+
+impl FromIterator<Topic> for Counts {
+    fn from_iter<I: IntoIterator<Item = Topic>>(topics: I) -> Self {
+        let mut counts = Self::default();
+        for topic in topics {
+            let count = match topic {
+                Topic::Bookings => &mut counts.bookings,
+                Topic::Outcomes => &mut counts.outcomes,
+                Topic::Dead => &mut counts.dead,
+            };
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
+}
+
+impl Counts {
+    fn all(self) -> u32 {
+        self.bookings.saturating_add(self.outcomes).saturating_add(self.dead)
+    }
 }
 
 impl Countdown {
-    /// A countdown for a message to each of `topics`, and where its end is heard.
-    pub(super) fn start(
-        doing: &'static str,
-        topics: Vec<Topic>,
-        permit: OwnedSemaphorePermit,
-    ) -> (Arc<Self>, Ending) {
-        let (sender, heard) = oneshot::channel();
-        let state = State {
-            left: topics.len(),
-            maybe_appended: false,
-            failure: None,
-            end: Some((sender, permit)),
-        };
-        (Arc::new(Self { doing, topics, state: Mutex::new(state) }), Ending { doing, heard })
+    /// A countdown for so many messages, and where its end is heard.
+    pub(super) fn start(doing: &'static str, counts: Counts) -> (Arc<Self>, Ending) {
+        let state = State { left: counts.all(), maybe_appended: false, failure: None, waker: None };
+        let countdown = Arc::new(Self { doing, counts, state: Mutex::new(state) });
+        (countdown.clone(), Ending(countdown))
     }
 
     /// One message is on the log.
@@ -60,29 +76,28 @@ impl Countdown {
 
     /// `messages` were never taken by the producer.
     pub(super) fn refused(&self, messages: u32, error: KafkaError) {
-        self.report(messages as usize, Some(error), false);
+        self.report(messages, Some(error), false);
     }
 
-    fn report(&self, messages: usize, failure: Option<KafkaError>, maybe_appended: bool) {
-        let mut state = self.state.lock().expect("no panic while the lock is held");
+    fn report(&self, messages: u32, failure: Option<KafkaError>, maybe_appended: bool) {
+        let mut state = self.state();
         state.left = state.left.saturating_sub(messages);
         state.maybe_appended |= maybe_appended;
         state.failure = state.failure.take().or(failure);
         if state.left > 0 {
             return;
         }
-        let Some((sender, permit)) = state.end.take() else { return };
-        drop(permit);
-        let result = self.result(&mut state);
+        if state.failure.is_none() {
+            self.count();
+        }
+        let waker = state.waker.take();
+        drop(state);
         // The caller may have left.
-        let _ = sender.send(result);
+        waker.into_iter().for_each(Waker::wake);
     }
 
-    fn result(&self, state: &mut State) -> Result<(), StoreError> {
-        let Some(error) = state.failure.take() else {
-            self.count();
-            return Ok(());
-        };
+    fn result(&self, state: &State) -> Result<(), StoreError> {
+        let Some(error) = state.failure.clone() else { return Ok(()) };
         if state.maybe_appended {
             Err(StoreError::unknown(self.doing, error))
         } else if is_for_ever(&error) {
@@ -92,11 +107,15 @@ impl Countdown {
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while the lock is held")
+    }
+
     fn count(&self) {
-        for topic in [Topic::Bookings, Topic::Outcomes] {
-            let count = self.topics.iter().filter(|own| **own == topic).count();
+        let Counts { bookings, outcomes, dead: _ } = self.counts;
+        for (topic, count) in [(Topic::Bookings, bookings), (Topic::Outcomes, outcomes)] {
             if count > 0 {
-                metrics::appended(topic, count as u64);
+                metrics::appended(topic, count.into());
             }
         }
     }
@@ -105,10 +124,16 @@ impl Countdown {
 impl Future for Ending {
     type Output = Result<(), StoreError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sender lives in the producer until every message has been reported.
-        let heard = ready!(Pin::new(&mut self.heard).poll(context));
-        Poll::Ready(heard.unwrap_or_else(|gone| Err(StoreError::unknown(self.doing, gone))))
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.0.state();
+        if state.left == 0 {
+            return Poll::Ready(self.0.result(&state));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => state.waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 }
 
@@ -143,7 +168,6 @@ fn is_for_ever(error: &KafkaError) -> bool {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use tokio::sync::Semaphore;
 
     const SENT: [RDKafkaErrorCode; 2] =
         [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::PurgeInflight];
@@ -156,20 +180,16 @@ mod tests {
 
     /// An append of two messages, reported by `report`.
     fn end(report: impl FnOnce(&Countdown)) -> Result<(), StoreError> {
-        let room = Arc::new(Semaphore::new(2));
-        let permit = room.clone().try_acquire_many_owned(2).unwrap();
-        let topics = vec![Topic::Bookings, Topic::Outcomes];
-        let (countdown, ending) = Countdown::start("appending", topics, permit);
+        let counts = [Topic::Bookings, Topic::Outcomes].into_iter().collect();
+        let (countdown, ending) = Countdown::start("appending", counts);
         report(&countdown);
-        assert_eq!(room.available_permits(), 2, "the room is given back");
         ending.now_or_never().expect("the countdown has ended")
     }
 
     #[test]
     fn an_append_ends_with_its_last_message() {
-        let room = Arc::new(Semaphore::new(2));
-        let permit = room.clone().try_acquire_many_owned(2).unwrap();
-        let (countdown, mut ending) = Countdown::start("appending", vec![Topic::Dead; 2], permit);
+        let (countdown, mut ending) =
+            Countdown::start("appending", [Topic::Dead; 2].into_iter().collect());
         countdown.appended();
         assert!((&mut ending).now_or_never().is_none());
         countdown.appended();

@@ -22,6 +22,8 @@ pub(super) const READY: &str = "ready";
 
 /// Records between two looks at what was delivered.
 const POLL_EVERY: u64 = 100;
+/// How often all samples are made to find out what that costs.
+const MADE: u32 = 300;
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
@@ -49,7 +51,7 @@ struct Deliveries {
 }
 
 /// Reads a time in milliseconds a line, appends for so long, and answers with how many messages
-/// were acknowledged.
+/// were acknowledged, and how many nanoseconds it took to make one of them.
 pub(crate) fn side(flags: &SideFlags) -> anyhow::Result<()> {
     match flags.side {
         Side::Ours => ours(flags),
@@ -64,7 +66,21 @@ fn ours(flags: &SideFlags) -> anyhow::Result<()> {
     let opened = runtime.block_on(KafkaLog::open(&flags.how.kafka, bounds, Clock::System));
     let log = opened.context("opening the booking log")?;
     let samples: Arc<[Message]> = messages()?.into();
-    obey(|length| append_for(&runtime, &log, &samples, flags, length))
+    let made = making(&samples)?;
+    obey(made, |length| append_for(&runtime, &log, &samples, flags, length))
+}
+
+/// What it costs this benchmark to make a message, which is not appending's to pay. Letting go of
+/// it is: whoever appends does that too.
+fn making(samples: &[Message]) -> anyhow::Result<Duration> {
+    let mut all = Duration::ZERO;
+    for _ in 0..MADE {
+        let start = Instant::now();
+        let made = std::hint::black_box(samples.to_vec());
+        all += start.elapsed();
+        drop(made);
+    }
+    Ok(all / (MADE * u32::try_from(samples.len())?))
 }
 
 fn append_for(
@@ -105,7 +121,7 @@ fn bare(flags: &SideFlags) -> anyhow::Result<()> {
     let topic = topic(&flags.prefix);
     let inflight_max = u64::from(flags.how.inflight);
     let mut sent = 0_u64;
-    obey(|length| {
+    obey(Duration::ZERO, |length| {
         let (from, until) = (sent, Instant::now() + length);
         while Instant::now() < until {
             if sent - producer.context().done() >= inflight_max {
@@ -167,12 +183,16 @@ fn ready(message: &Message) -> Ready {
     Ready { key: message.key().to_owned(), payload: message.encode(), headers }
 }
 
-fn obey(mut append: impl FnMut(Duration) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+fn obey(
+    made: Duration,
+    mut append: impl FnMut(Duration) -> anyhow::Result<u64>,
+) -> anyhow::Result<()> {
     say(&format!("{READY}\n"))?;
     for line in std::io::stdin().lines() {
         let line = line.context("hearing what to do")?;
         let millis = line.parse().with_context(|| format!("{line:?} is no time"))?;
-        say(&format!("{}\n", append(Duration::from_millis(millis))?))?;
+        let count = append(Duration::from_millis(millis))?;
+        say(&format!("{count} {}\n", made.as_nanos()))?;
     }
     Ok(())
 }

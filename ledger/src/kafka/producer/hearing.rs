@@ -1,0 +1,64 @@
+//! Hearing what became of messages, on the runtime's own threads.
+//!
+//! librdkafka tells it to whoever asks. A thread of its own that waits for it would free what the
+//! runtime's threads allocate and wake their tasks from outside; both cost more than asking.
+use super::{Deliveries, Producer};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+/// How often it is asked while messages are on their way: a fraction of the linger.
+const BUSY_EVERY: Duration = Duration::from_millis(1);
+/// How often otherwise, for news of the brokers.
+const IDLE_EVERY: Duration = Duration::from_millis(100);
+/// Reports come a batch at a time; after so many batches others get the thread.
+const BATCHES_MAX: usize = 64;
+
+/// Asks every producer that it is told of, for as long as it lives.
+#[derive(Default)]
+pub(super) struct Hearing {
+    begun: Arc<Notify>,
+    tasks: TaskTracker,
+}
+
+impl Hearing {
+    pub(super) fn of(&self, producer: &Producer) {
+        let (producer, begun) = (Arc::downgrade(producer), self.begun.clone());
+        self.tasks.spawn(async move {
+            while let Some(busy) = hear(&producer) {
+                if busy {
+                    sleep(BUSY_EVERY).await;
+                } else {
+                    // Either way it is time to ask.
+                    let _ = timeout(IDLE_EVERY, begun.notified()).await;
+                }
+            }
+        });
+    }
+
+    /// Something is on its way.
+    pub(super) fn wake(&self) {
+        self.begun.notify_one();
+    }
+}
+
+/// Takes what there is, and says whether more is to come; `None` when the producer is gone.
+fn hear(producer: &Weak<BaseProducer<Deliveries>>) -> Option<bool> {
+    let producer = producer.upgrade()?;
+    let Deliveries { health, traffic } = &**producer.client().context();
+    let acknowledged = traffic.acknowledged();
+    for _ in 0..BATCHES_MAX {
+        let ended = traffic.ended();
+        producer.poll(Duration::ZERO);
+        if traffic.ended() == ended {
+            break;
+        }
+    }
+    if traffic.acknowledged() > acknowledged {
+        health.progressed();
+    }
+    Some(traffic.inflight() > 0)
+}
