@@ -6,12 +6,14 @@
 -- 5 deadlines of what is being paid. ARGV: 1 the mark, 2 how long a key is kept.
 --
 -- Fields: g mark, n time of the last change, d nothing ends before, c changes, q where a search
--- begins, a<account> "seats hold hold", h<hold> record, o<place> hold or $booking account,
--- k<account> <key> hold of a lock, b<account> <key> hold of a book. A hold is named by its short
--- id. A place is its offset in the string, in which rows are set apart by "|".
+-- begins, x some hold may not own all its places, a<account> "seats hold hold", h<hold> record,
+-- o<place> hold or $booking account, k<account> <key> hold of a lock, b<account> <key> hold of a
+-- book. A hold is named by its short id. A place is its offset in the string, in which rows are
+-- set apart by "|".
 --
 -- A record has a line each for: account, until, attempts, state, places, keys of lock, keys of
--- book, prices, slot; the rest is the command.
+-- book, prices, slot; the rest is the command. One that ended the plain way still says that it is
+-- held: among the ends of what is over it is over, whatever it says.
 local function copy()
   local call = redis.call
   local fields, dirty, records, accounts, cells, homes = {}, {}, {}, {}, {}, {}
@@ -92,6 +94,10 @@ local function copy()
     if record == nil then
       local raw = get('h' .. id)
       record = raw and parse(id, raw)
+      if record and record.state == 'h' and record.till <= now then
+        local forget = call('ZSCORE', KEYS[4], id)
+        if forget then record.state, record.forget, record.bought = 'o', forget + 0, '' end
+      end
       records[id] = record
     end
     return record
@@ -165,7 +171,11 @@ local function copy()
     homes[id].is, homes[id].score = home_of(record)
     if is_live(record) then
       for _, place in ipairs(places_of(record)) do
-        if not get('o' .. place) then occupy(place, id, record.state, record.account) end
+        if not get('o' .. place) then
+          occupy(place, id, record.state, record.account)
+        elseif record.state == 'h' then
+          put('x', '1')
+        end
       end
       local account = account_of(record.account)
       account.holds, account.changed = account.holds .. ' ' .. id, true

@@ -49,7 +49,7 @@ impl Scripts {
             unpay: question(&[COPY, include_str!("unpay.lua")]),
             apply: question(&[COPY, include_str!("apply.lua")]),
             reload: question(&[COPY, PAYMENTS, include_str!("reload.lua")]),
-            sweep: question(&[COPY, include_str!("sweep.lua")]),
+            sweep: question(&[COPY, include_str!("plain.lua"), include_str!("sweep.lua")]),
             find: question(&[COPY, include_str!("find.lua")]),
             snapshot: question(&[COPY, include_str!("snapshot.lua")]),
             lose: Script::new(include_str!("lose.lua")),

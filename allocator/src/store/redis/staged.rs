@@ -42,6 +42,9 @@ impl Staged {
             staged.fields.push((format!("a{account}"), entry));
         }
         staged.add_records(seats, wire);
+        if !owns_all(seats) {
+            staged.fields.push(("x".into(), "1".into()));
+        }
         let due = staged.waiting[..2].iter().flatten().map(|(at, _)| *at).min();
         let numbers = [("n", seats.now().millis()), ("d", due.unwrap_or(NEVER)), ("c", 0)];
         let numbers = numbers.map(|(name, value)| (name.to_owned(), value.to_string()));
@@ -110,4 +113,12 @@ impl Staged {
         }
         commands
     }
+}
+
+/// True when everything that is held is owned by its hold.
+fn owns_all(seats: &EventSeats) -> bool {
+    let held = seats.records().filter(|record| matches!(record.state, HoldState::Held));
+    held.flat_map(|record| record.places.iter().map(move |place| (record, *place))).all(
+        |(record, place)| matches!(seats.owner(place), Some(Owner::Hold(id)) if *id == record.id),
+    )
 }

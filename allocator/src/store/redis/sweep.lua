@@ -4,7 +4,8 @@
 -- changed, {hold, record, ...} leased; what expired}.
 local lib = copy()
 local max = ARGV[3] + 0
-if not lib.begin(max) then return -1 end
+if not lib.begin(0) then return -1 end
+if now >= lib.get('d') + 0 then lib.free(max - finish_plain(lib, max)) end
 local leased = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, max)) do
   local record = lib.read(id)

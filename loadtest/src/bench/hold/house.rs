@@ -39,6 +39,7 @@ pub(super) struct House {
 #[derive(Clone)]
 pub(super) struct Sale {
     pub(super) event: Arc<Event>,
+    generation: u64,
     store: Arc<RedisSeatStore>,
     seats: SeatAllocator,
     redis: Redis,
@@ -79,15 +80,22 @@ impl House {
         let queue = Some(QueueSettings::default());
         self.books.events.create(&event, queue).await.context("making an event")?;
         let (store, seats) = (self.store.clone(), self.seats.clone());
-        Ok(Sale { event, store, seats, redis: self.redis.clone(), ids: self.ids.clone() })
+        let generation = self.generation(&event).await?;
+        let (redis, ids) = (self.redis.clone(), self.ids.clone());
+        Ok(Sale { event, generation, store, seats, redis, ids })
     }
 
     /// An event whose copy is in Redis, with seats for everybody.
     pub(super) async fn sale(&self) -> anyhow::Result<Sale> {
         let sale = self.event(3_600).await?;
-        // The allocator finds nothing and loads the copy.
+        // The allocator finds nothing and loads the copy, under a generation of its own.
         self.seats.holds(&sale.event.id, &self.ids.account(Clock::System.now())).await?;
-        Ok(sale)
+        Ok(Sale { generation: self.generation(&sale.event).await?, ..sale })
+    }
+
+    async fn generation(&self, event: &Event) -> anyhow::Result<u64> {
+        let generation = self.books.events.seat_generation(&event.id).await?;
+        generation.context("the event is not in the books")
     }
 }
 
@@ -136,7 +144,7 @@ impl Sale {
             key_seconds: config.key_seconds,
             declined_hold_seconds: config.declined_hold_seconds,
         };
-        At { event, generation: 1, now: Clock::System.now(), limits }
+        At { event, generation: self.generation, now: Clock::System.now(), limits }
     }
 
     /// Holds that have a time to end.
@@ -174,7 +182,7 @@ fn bounds() -> Config {
     Config {
         seats_per_lock_max: 20,
         sweep_interval_ms: 100,
-        sweep_batch_max: 5_000,
+        sweep_batch_max: 2_000,
         seats_age_max_ms: 250,
         declined_hold_seconds: 120,
         outcome_batch_max: 500,
