@@ -115,6 +115,7 @@ async fn join_cluster(
         .connection_timeout(Duration::from_millis(bounds.connect_timeout_ms))
         .response_timeout(Duration::from_millis(bounds.response_timeout_ms))
         .overall_response_timeout(Some(Duration::from_millis(bounds.response_timeout_ms)))
+        .tcp_settings(address::at_once())
         .retries(CLUSTER_TRIES_MAX)
         .min_retry_wait(CLUSTER_WAIT_MIN_MS)
         .max_retry_wait(CLUSTER_WAIT_MAX_MS)

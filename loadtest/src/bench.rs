@@ -3,6 +3,7 @@ mod bare;
 mod book;
 mod cpu;
 mod drive;
+mod fresh;
 mod hold;
 mod produce;
 mod rounds;
@@ -38,6 +39,8 @@ enum Subject {
     Settle,
     /// Holding seats in Redis beside redis-benchmark of the same script, and ending holds on time.
     Hold,
+    /// How soon each of several nodes shows that the queue moved.
+    Fresh,
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +65,8 @@ pub(crate) struct Flags {
     settle: settle::SettleFlags,
     #[command(flatten)]
     hold: hold::HoldFlags,
+    #[command(flatten)]
+    fresh: fresh::FreshFlags,
 }
 
 /// What a ratio must reach, from performance.md.
@@ -117,6 +122,7 @@ pub(crate) async fn bench(flags: &Flags) -> anyhow::Result<bool> {
         Subject::Produce => vec![produce::produce(flags).await?],
         Subject::Settle => settle::settle(flags).await?,
         Subject::Hold => hold::hold(flags).await?,
+        Subject::Fresh => vec![fresh::fresh(flags).await?],
     };
     if cfg!(debug_assertions) {
         let note = "not built with --release: these figures say nothing about Tidegate";

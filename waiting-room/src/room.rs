@@ -144,7 +144,8 @@ impl WaitingRoom {
         Ok(Some(desk.seen().board.clone()))
     }
 
-    /// The board, if this node has it in memory: what a whole crowd asks for waits for nothing.
+    /// The board, if this node has it in memory and fresh: what a whole crowd asks for waits for
+    /// nothing.
     pub fn board_now(&self, queue: &str) -> Option<Arc<Board>> {
         self.inner.board_now(queue)
     }

@@ -1,5 +1,6 @@
 //! Where the servers are, as a configuration names them, and why they could not be opened.
 use super::fault::Fault;
+use ::redis::io::tcp::TcpSettings;
 use ::redis::{ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError};
 
 /// Why a Redis could not be opened. Says nothing of its address, which may hold a password.
@@ -29,7 +30,8 @@ impl Address {
             let info = url.into_connection_info().map_err(failed)?;
             // By RESP3 the client hears at once that a connection is gone.
             let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-            return Ok(Self::Single(info.set_redis_settings(settings)));
+            let info = info.set_redis_settings(settings).set_tcp_settings(at_once());
+            return Ok(Self::Single(info));
         };
         // A user and a password are the same for all nodes.
         let (user, nodes) = match nodes.rsplit_once('@') {
@@ -43,6 +45,11 @@ impl Address {
         }
         Ok(Self::Cluster(nodes))
     }
+}
+
+/// A small question is not kept back until the one before it is acknowledged.
+pub(super) fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 impl RedisFailure {

@@ -42,9 +42,9 @@ pub(crate) struct Desk {
     /// Rung when the board is out of date.
     pub(super) touched: Notify,
     /// Somebody asked for the queue since its keeper looked.
-    asked: AtomicBool,
+    pub(super) asked: AtomicBool,
     /// Nobody has asked for it for a while: what is seen may be older.
-    idle: AtomicBool,
+    pub(super) idle: AtomicBool,
     pub(super) joins: Joins,
     pub(super) admitting: Admitting,
     pub(super) demand: Demand,
@@ -98,6 +98,13 @@ impl Desk {
     pub(crate) fn is_idle(&self) -> bool {
         let snapshot = self.seen().snapshot;
         self.idle.load(Ordering::Acquire) && snapshot.joined <= snapshot.now_serving
+    }
+
+    /// Somebody asks for the queue. A crowd only reads what is true already.
+    fn ask(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
     }
 
     fn opens_at(&self) -> Timestamp {
@@ -177,9 +184,7 @@ impl Inner {
     /// Somebody wants to know how the queue is: what nobody has watched is looked at first, and
     /// from now on as often as it takes.
     pub(super) async fn watch(&self, desk: &Desk) {
-        if !desk.asked.load(Ordering::Relaxed) {
-            desk.asked.store(true, Ordering::Relaxed);
-        }
+        desk.ask();
         if desk.idle.load(Ordering::Acquire) && desk.idle.swap(false, Ordering::AcqRel) {
             desk.touched.notify_one();
             if let Err(error) = self.refresh(desk).await {
@@ -192,9 +197,15 @@ impl Inner {
         self.desks.read().expect("no panic while the lock is held").get(queue).cloned()
     }
 
+    /// The board, unless it has to be looked at first because nobody has asked for a while.
     pub(super) fn board_now(&self, queue: &str) -> Option<Arc<Board>> {
         let desks = self.desks.read().expect("no panic while the lock is held");
-        let seen = desks.get(queue)?.seen.read().expect("no panic while the lock is held");
+        let desk = desks.get(queue)?;
+        if desk.idle.load(Ordering::Acquire) {
+            return None;
+        }
+        desk.ask();
+        let seen = desk.seen.read().expect("no panic while the lock is held");
         Some(seen.board.clone())
     }
 

@@ -1,6 +1,7 @@
 //! Queue states, settings, pressure, the pacer and the board.
 use super::*;
 use ledger::books::Patched;
+use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn a_closed_queue_takes_nobody_and_those_inside_go_on() {
@@ -220,4 +221,20 @@ async fn the_board_is_served_from_memory_and_follows_the_queue() {
     while world.room.board(&world.queue).await.unwrap().unwrap().body == again.body {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_crowd_that_only_polls_keeps_the_board_fresh() {
+    let world = World::new(settings()).await;
+    let queue = world.queue.as_str();
+    assert!(world.room.board_now(queue).is_none(), "nobody has asked yet");
+    world.room.board(&world.queue).await.unwrap().unwrap();
+    let desk = world.room.inner.known_desk(&world.queue).await.unwrap();
+    desk.asked.store(false, Ordering::Relaxed);
+    assert!(world.room.board_now(queue).is_some());
+    assert!(desk.asked.load(Ordering::Relaxed), "its keeper knows that somebody asks");
+    desk.idle.store(true, Ordering::Relaxed);
+    assert!(world.room.board_now(queue).is_none(), "it may be old: it is looked at first");
+    world.room.board(&world.queue).await.unwrap().unwrap();
+    assert!(world.room.board_now(queue).is_some());
 }
