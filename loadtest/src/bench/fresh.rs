@@ -5,7 +5,7 @@ use super::{Flags, Measurement, Row};
 use crate::http::{Pool, Request, locate};
 use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Scratch, Server, Tidegate};
 use crate::spike::{Stage, set_up};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ledger::books::QueueStep;
 use ledger::postgres::{PgBounds, PgStore, open_books};
@@ -151,9 +151,15 @@ impl House {
             let client = self.clients[lane % self.clients.len()].clone();
             let join = join.clone();
             lanes.spawn(async move {
-                for _ in 0..people.div_ceil(JOINS as u64) {
+                let mut joined = 0;
+                while joined < people.div_ceil(JOINS as u64) {
                     let answer = client.send(&join, PATIENCE).await?;
-                    ensure!(answer.status == 201, "a join answers {}", answer.summary());
+                    match (answer.status, answer.retry_after()) {
+                        (201, _) => joined += 1,
+                        // The nodes meet a new queue all at once, and one of them loads it.
+                        (503, Some(seconds)) => sleep(Duration::from_secs(seconds)).await,
+                        _ => bail!("a join answers {}", answer.summary()),
+                    }
                 }
                 Ok(())
             });

@@ -2,8 +2,10 @@
 //! written beside the event's copy and then swapped in.
 use super::wire::{Wire, key_text};
 use crate::event_seats::{EventSeats, Owner};
-use crate::record::HoldState;
+use crate::record::{HoldRecord, HoldState};
 use ledger::redis::{Cmd, cmd};
+use ledger::{AccountId, HoldId};
+use std::collections::HashMap;
 
 /// As in copy.lua: later than everything.
 const NEVER: i64 = 9_000_000_000_000;
@@ -25,23 +27,13 @@ impl Staged {
     pub(super) fn of(seats: &EventSeats, wire: Wire<'_>) -> Self {
         let letters = wire.shape.packed(seats.grid.bytes());
         let mut staged = Self { letters, ..Self::default() };
-        for (place, owner) in seats.owners() {
-            let Some(offset) = wire.shape.offset(place) else { continue };
-            let owner = match owner {
-                Owner::Hold(id) => wire.short(id).into_owned(),
-                Owner::Sold(booking, account) => format!("${booking} {account}"),
-            };
-            staged.fields.push((format!("o{offset}"), owner));
-        }
-        for (account, count, holds) in seats.accounts() {
-            let mut entry = count.to_string();
-            for id in holds {
-                entry.push(' ');
-                entry.push_str(&wire.short(id));
-            }
-            staged.fields.push((format!("a{account}"), entry));
-        }
         staged.add_records(seats, wire);
+        for (place, owner) in seats.owners() {
+            if let (Some(offset), Owner::Sold(booking, account)) = (wire.shape.offset(place), owner)
+            {
+                staged.fields.push((format!("o{offset}"), format!("${booking} {account}")));
+            }
+        }
         if !owns_all(seats) {
             staged.fields.push(("x".into(), "1".into()));
         }
@@ -53,28 +45,58 @@ impl Staged {
         staged
     }
 
+    /// Records in the order in which they end, each with all that is about it: what is ended
+    /// together then lies together in Redis's memory, as after so many locks.
     fn add_records(&mut self, seats: &EventSeats, wire: Wire<'_>) {
-        for record in seats.records() {
-            let id = wire.short(&record.id).into_owned();
-            let waits = match &record.state {
-                HoldState::Held => Some((0, record.until)),
-                HoldState::Over { forget_at, .. } => {
-                    record.ends_by_itself().then_some((1, *forget_at))
+        let accounts = seats.accounts().map(|(account, count, holds)| (account, (count, holds)));
+        let mut accounts: HashMap<_, _> = accounts.collect();
+        let mut records: Vec<_> = seats.records().collect();
+        records.sort_unstable_by(|one, other| (one.until, &one.id).cmp(&(other.until, &other.id)));
+        for record in records {
+            self.add_record(record, wire);
+            let id = wire.short(&record.id);
+            for place in &record.places {
+                let own = matches!(seats.owner(*place), Some(Owner::Hold(id)) if *id == record.id);
+                if let (true, Some(offset)) = (own, wire.shape.offset(*place)) {
+                    self.fields.push((format!("o{offset}"), id.clone().into_owned()));
                 }
-                HoldState::Paying(payment) => Some((2, payment.resend_at)),
-            };
-            if let Some((set, at)) = waits {
-                self.waiting[set].push((at.millis(), id.clone()));
             }
-            let account = &record.account;
-            for key in &record.lock_keys {
-                self.fields.push((format!("k{account} {}", key_text(&key.key)), id.clone()));
+            if let Some((count, holds)) = accounts.remove(&record.account) {
+                self.add_account(&record.account, count, holds, wire);
             }
-            for (key, _) in &record.book_keys {
-                self.fields.push((format!("b{account} {}", key_text(&key.key)), id.clone()));
-            }
-            self.fields.push((format!("h{id}"), wire.encode(record)));
         }
+        for (account, (count, holds)) in accounts {
+            self.add_account(account, count, holds, wire);
+        }
+    }
+
+    fn add_account(&mut self, account: &AccountId, count: u32, holds: &[HoldId], wire: Wire<'_>) {
+        let mut entry = count.to_string();
+        for id in holds {
+            entry.push(' ');
+            entry.push_str(&wire.short(id));
+        }
+        self.fields.push((format!("a{account}"), entry));
+    }
+
+    fn add_record(&mut self, record: &HoldRecord, wire: Wire<'_>) {
+        let id = wire.short(&record.id).into_owned();
+        let waits = match &record.state {
+            HoldState::Held => Some((0, record.until)),
+            HoldState::Over { forget_at, .. } => record.ends_by_itself().then_some((1, *forget_at)),
+            HoldState::Paying(payment) => Some((2, payment.resend_at)),
+        };
+        if let Some((set, at)) = waits {
+            self.waiting[set].push((at.millis(), id.clone()));
+        }
+        let account = &record.account;
+        for key in &record.lock_keys {
+            self.fields.push((format!("k{account} {}", key_text(&key.key)), id.clone()));
+        }
+        for (key, _) in &record.book_keys {
+            self.fields.push((format!("b{account} {}", key_text(&key.key)), id.clone()));
+        }
+        self.fields.push((format!("h{id}"), wire.encode(record)));
     }
 
     /// How many of the five keys there will be.

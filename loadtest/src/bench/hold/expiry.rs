@@ -22,7 +22,7 @@ const ROW: Row = Row {
 };
 
 /// From loading the holds to the first that is due, and for how long they are due.
-const BEFORE_MS: i64 = 3_000;
+const BEFORE_MS: i64 = 6_000;
 const DUE_FOR_MS: i64 = 1_000;
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Far beyond any lateness that is worth measuring.
