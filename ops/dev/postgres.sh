@@ -53,7 +53,7 @@ ready_postgres() {
 }
 
 prepare_postgres() {
-    PGOPTIONS='' "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$POSTGRES_PORT" \
+    PGOPTIONS='-c client_min_messages=warning' "$POSTGRES_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$POSTGRES_PORT" \
         -U postgres -d postgres <<'SQL'
 SELECT 'CREATE ROLE tidegate LOGIN CREATEDB'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tidegate') \gexec
