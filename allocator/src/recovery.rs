@@ -3,22 +3,27 @@
 use crate::seat_map::SeatMap;
 use crate::store::{Find, Loaded, Marked, Truth};
 use crate::{Error, SeatAllocator, metrics, rebuild};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::books::{Claim, ClaimState, Claims, Raised};
 use ledger::purchase::Purchase;
 use ledger::{BookingId, Event, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, timeout};
 
 /// How long another node that won the right to recover is given to do so.
-const WINNER_HAS: Duration = Duration::from_secs(2);
+const WINNER_HAS: Duration = Duration::from_secs(10);
 /// How long a question waits for another node's copy before it is answered 503, and how often it
 /// looks.
 const WAIT_FOR_WINNER: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a question waits for this node's own recovery before it is answered 503.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
+/// Purchases that are read at once.
+const READS_MAX: usize = 16;
 /// The generation of an event that nobody has loaded yet.
 const NEVER_LOADED: u64 = 1;
 
@@ -53,6 +58,12 @@ impl EventSlot {
     pub(crate) fn event(&self) -> &Arc<Event> {
         &self.event
     }
+
+    /// Recoveries of one node take turns.
+    async fn turn(&self) -> Result<MutexGuard<'_, Option<OtherWinner>>, Error> {
+        let turn = timeout(WAIT_FOR_TURN, self.recovering.lock()).await;
+        turn.map_err(|_| Error::Recovering)
+    }
 }
 
 impl SeatAllocator {
@@ -62,7 +73,7 @@ impl SeatAllocator {
         if known != 0 {
             return Ok(known);
         }
-        let mut other = slot.recovering.lock().await;
+        let mut other = slot.turn().await?;
         let known = slot.generation.load(Ordering::Acquire);
         if known != 0 {
             return Ok(known);
@@ -84,7 +95,7 @@ impl SeatAllocator {
     /// recovery.
     pub(crate) async fn recover(&self, slot: &EventSlot, lost: u64) -> Result<(), Error> {
         let begun = slot.recoveries.load(Ordering::Acquire);
-        let mut other = slot.recovering.lock().await;
+        let mut other = slot.turn().await?;
         if slot.generation.load(Ordering::Acquire) != lost {
             return Ok(());
         }
@@ -135,12 +146,7 @@ impl SeatAllocator {
         let parts = self.parts();
         let claims = parts.purchases.claims(&event.id, 0).await?;
         let kept = parts.store.kept(event, mark).await?;
-        let mut purchases = HashMap::new();
-        for booking in rebuild::paying(&claims.live, &kept) {
-            if let Some(purchase) = parts.purchases.purchase(&booking).await? {
-                purchases.insert(booking, purchase);
-            }
-        }
+        let purchases = self.purchases(rebuild::paying(&claims.live, &kept)).await?;
         let at = self.at(slot, mark);
         let copy = rebuild::rebuild(event, &claims.live, &purchases, kept, at.limits, at.now);
         match parts.store.load(&at, copy).await? {
@@ -158,6 +164,19 @@ impl SeatAllocator {
         Ok(())
     }
 
+    /// Those of `bookings` that the record has.
+    async fn purchases(
+        &self,
+        bookings: HashSet<BookingId>,
+    ) -> Result<HashMap<BookingId, Purchase>, Error> {
+        let read = |booking: BookingId| async {
+            let purchase = self.parts().purchases.purchase(&booking).await?;
+            Ok::<_, StoreError>(purchase.map(|purchase| (booking, purchase)))
+        };
+        let reads = stream::iter(bookings).map(read).buffer_unordered(READS_MAX);
+        Ok(reads.try_filter_map(|found| async { Ok(found) }).try_collect().await?)
+    }
+
     /// What `claims` say of the places that `wanted` picks by index; `released` names the booking
     /// whose claim on a place is no more.
     pub(crate) async fn truth(
@@ -168,7 +187,14 @@ impl SeatAllocator {
         released: impl Fn(&str) -> Option<BookingId>,
     ) -> Result<Vec<(u32, Truth)>, Error> {
         let layout = &slot.event.layout;
-        let mut purchases: HashMap<BookingId, Option<Purchase>> = HashMap::new();
+        let paying = claims.live.iter().filter_map(|claim| match &claim.state {
+            ClaimState::Paying(booking) => {
+                let place = layout.find(claim.place.as_str())?;
+                wanted(place).then(|| booking.clone())
+            }
+            ClaimState::Sold(_) => None,
+        });
+        let purchases = self.purchases(paying.collect()).await?;
         let mut places = Vec::new();
         for claim in &claims.live {
             let Some(place) = layout.find(claim.place.as_str()).filter(|at| wanted(*at)) else {
@@ -179,11 +205,7 @@ impl SeatAllocator {
                     places.push((place, Truth::Sold(booking.clone(), claim.account_id.clone())));
                 }
                 ClaimState::Paying(booking) => {
-                    if !purchases.contains_key(booking) {
-                        let purchase = self.parts().purchases.purchase(booking).await?;
-                        purchases.insert(booking.clone(), purchase);
-                    }
-                    if let Some(Some(purchase)) = purchases.get(booking) {
+                    if let Some(purchase) = purchases.get(booking) {
                         places.push((place, Truth::Paying(Box::new(purchase.command.clone()))));
                     }
                 }

@@ -101,7 +101,8 @@ impl Redis {
             Link::Single(single) => single.send(command).await,
             Link::Cluster(cluster) => {
                 let mut cluster = cluster.clone();
-                Fault::sorted(cluster.req_packed_command(command).await)
+                let reply = Fault::sorted(cluster.req_packed_command(command).await);
+                reply.map_err(Fault::after_other_tries)
             }
         }
     }

@@ -5,8 +5,10 @@ use ledger::books::Events;
 use ledger::{BookingLog, Clock, EventId, Group, QueueId, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use waiting_room::{Pressure, Pressures};
 
@@ -14,6 +16,8 @@ use waiting_room::{Pressure, Pressures};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many looks pass before the list of queues and events is read again.
 const LOOKS_PER_LIST: u32 = 4;
+/// How long the booking log may take to say one backlog; a first look takes the longest.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Commands older than this mean that the payment workers cannot keep up.
 const BACKLOG_AGE_MAX_MS: i64 = 10_000;
 
@@ -29,14 +33,26 @@ pub(crate) struct PressureGauge {
 impl PressureGauge {
     /// Looks again and again until told to stop.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
+        // Apart, so that a log that does not answer never holds up what is told of the seats.
+        let slow = AtomicBool::new(false);
+        let both = async { tokio::join!(self.look_at_seats(&slow), self.look_at_log(&slow)) };
+        shutdown.run_until_cancelled(both).await;
+    }
+
+    async fn look_at_log(&self, slow: &AtomicBool) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tick.tick().await;
+            slow.store(self.is_slow().await, Ordering::Relaxed);
+        }
+    }
+
+    async fn look_at_seats(&self, slow: &AtomicBool) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         let mut list = Vec::new();
         let mut looks = 0;
         loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = shutdown.cancelled() => return,
-            }
+            tick.tick().await;
             if looks % LOOKS_PER_LIST == 0 {
                 match self.list().await {
                     Ok(new) => list = new,
@@ -44,7 +60,7 @@ impl PressureGauge {
                 }
             }
             looks = (looks + 1) % LOOKS_PER_LIST;
-            let slow = self.is_slow().await;
+            let slow = slow.load(Ordering::Relaxed);
             let mut pressures = HashMap::with_capacity(list.len());
             for (queue, events) in &list {
                 pressures.insert(queue.clone(), self.behind(events, slow).await);
@@ -97,16 +113,21 @@ impl PressureGauge {
     async fn is_slow(&self) -> bool {
         let mut slow = false;
         for group in Group::ALL {
-            match self.log.backlog(group).await {
-                Ok(backlog) => {
+            match timeout(PATIENCE, self.log.backlog(group)).await {
+                Ok(Ok(backlog)) => {
                     let now = self.clock.now();
                     ledger::metrics::backlog(group, backlog, now);
                     let age = backlog.oldest_at.map_or(0, |at| now.millis_since(at));
                     slow |= group == Group::PaymentWorker && age > BACKLOG_AGE_MAX_MS;
                 }
-                Err(error) => {
+                // The first group without an answer says enough of the others.
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "the booking log cannot be asked for its backlog");
-                    slow = true;
+                    return true;
+                }
+                Err(_) => {
+                    tracing::warn!("the booking log does not say its backlog");
+                    return true;
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! What is known of the brokers: whether one can be reached, and when one last acknowledged.
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -16,8 +16,6 @@ pub(super) struct Health {
     losses: AtomicU64,
     /// So many of those are over.
     recovered: AtomicU64,
-    /// The producer has ended for good, and a new one must take its place.
-    fatal: AtomicBool,
     /// When to look again while all are away.
     look_at: Mutex<Option<Instant>>,
 }
@@ -29,7 +27,6 @@ impl Health {
             progress_ms: AtomicU64::new(0),
             losses: AtomicU64::new(0),
             recovered: AtomicU64::new(0),
-            fatal: AtomicBool::new(false),
             look_at: Mutex::new(None),
         }
     }
@@ -71,15 +68,6 @@ impl Health {
     pub(super) fn idle(&self) -> Duration {
         let progress = self.progress_ms.load(Ordering::Acquire);
         Duration::from_millis(self.now_ms().saturating_sub(progress))
-    }
-
-    pub(super) fn ended(&self) {
-        self.fatal.store(true, Ordering::Release);
-    }
-
-    /// Whether the producer ended since the last call.
-    pub(super) fn take_ended(&self) -> bool {
-        self.fatal.load(Ordering::Acquire) && self.fatal.swap(false, Ordering::AcqRel)
     }
 
     fn now_ms(&self) -> u64 {

@@ -17,6 +17,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,6 +49,8 @@ type Producer = Arc<BaseProducer<Deliveries>>;
 struct Deliveries {
     health: Arc<Health>,
     traffic: Arc<Traffic>,
+    /// This producer has ended for good, and a new one must take its place.
+    ended: AtomicBool,
 }
 
 impl Outgoing {
@@ -190,9 +193,8 @@ impl Appender {
 
     fn producer(&self, doing: &'static str) -> Result<Producer, StoreError> {
         let mut producer = self.producer.lock().expect("no panic while the lock is held");
-        if self.health.take_ended() {
+        if producer.client().context().ended.load(Ordering::Acquire) {
             let new = create(&self.client, &self.health, &self.traffic);
-            let new = new.inspect_err(|_| self.health.ended());
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;
             self.hearing.of(&new);
             let old = std::mem::replace(&mut *producer, new);
@@ -223,7 +225,11 @@ fn create(
         // The partition of a key is the one that Java's clients choose, for those who write too.
         .set("partitioner", "murmur2_random");
     config
-        .create_with_context(Deliveries { health: health.clone(), traffic: traffic.clone() })
+        .create_with_context(Deliveries {
+            health: health.clone(),
+            traffic: traffic.clone(),
+            ended: AtomicBool::new(false),
+        })
         .map(Arc::new)
         .map_err(|error| StoreError::broken("starting the booking log's producer", error))
 }
@@ -236,7 +242,7 @@ impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => self.health.lost(),
-            Some(RDKafkaErrorCode::Fatal) => self.health.ended(),
+            Some(RDKafkaErrorCode::Fatal) => self.ended.store(true, Ordering::Release),
             Some(_) | None => {}
         }
         context::note(&error, reason);
@@ -254,7 +260,7 @@ impl ProducerContext for Deliveries {
             }
             Err((error, _)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-                    self.health.ended();
+                    self.ended.store(true, Ordering::Release);
                 }
                 countdown.failed(error.clone());
             }

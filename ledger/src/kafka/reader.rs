@@ -101,7 +101,8 @@ impl Reader {
         let Some(place) = context.owned().place(partition, record.offset()) else {
             return Ok(());
         };
-        let found = match record::read(partition.topic, &record) {
+        let bytes_max = self.log.client.bounds.message_bytes_max as usize;
+        let found = match record::read(partition.topic, &record, bytes_max) {
             Ok(delivery) => Found::Message(Box::new(delivery)),
             Err(dead) => Found::Unreadable(dead),
         };

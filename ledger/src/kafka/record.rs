@@ -11,6 +11,11 @@ const SOURCE: &str = "/tidegate";
 
 const TYPE_HEADER: &str = "ce_type";
 
+/// What the brokers and the producer add to a record's key, value and headers, amply.
+const OVERHEAD_BYTES: usize = 1_024;
+/// A reason repeats what was in the record; so much of it is enough.
+const REASON_CHARS_MAX: usize = 200;
+
 /// A record that cannot be read, as it goes to the dead-letter topic.
 pub(super) struct DeadRecord {
     pub(super) topic: Topic,
@@ -58,6 +63,7 @@ fn with(headers: OwnedHeaders, pairs: &[(&str, &str)]) -> OwnedHeaders {
 pub(super) fn read(
     topic: Topic,
     record: &BorrowedMessage<'_>,
+    bytes_max: usize,
 ) -> Result<Delivery, Box<DeadRecord>> {
     let kind = record.headers().and_then(type_of).unwrap_or_default();
     let read = match record.payload() {
@@ -67,7 +73,7 @@ pub(super) fn read(
     let appended_at = Timestamp::from_millis(record.timestamp().to_millis().unwrap_or(0));
     match read {
         Ok(message) => Ok(Delivery { message, appended_at }),
-        Err(error) => Err(Box::new(dead(topic, record, error.to_string()))),
+        Err(error) => Err(Box::new(dead(topic, record, &error.to_string(), bytes_max))),
     }
 }
 
@@ -76,7 +82,10 @@ fn type_of<H: Headers>(headers: &H) -> Option<&str> {
     std::str::from_utf8(header.value?).ok()
 }
 
-fn dead(topic: Topic, record: &BorrowedMessage<'_>, reason: String) -> DeadRecord {
+/// The raw bytes with the place they come from and the reason. With these it may be larger than
+/// any record may be: then only its place, and how large it was, are kept.
+fn dead(topic: Topic, record: &BorrowedMessage<'_>, reason: &str, bytes_max: usize) -> DeadRecord {
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
     let place = [
         ("tidegate_dead_reason", reason.as_str()),
         ("tidegate_dead_topic", record.topic()),
@@ -86,5 +95,21 @@ fn dead(topic: Topic, record: &BorrowedMessage<'_>, reason: String) -> DeadRecor
     let own = record.headers().map_or_else(OwnedHeaders::new, |headers| headers.detach());
     let headers = with(own, &place);
     let [key, value] = [record.key(), record.payload()].map(|bytes| bytes.map(<[u8]>::to_vec));
-    DeadRecord { topic, key, value, headers, reason }
+    let size = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let whole = [size(&key), size(&value), headers_size(&headers), OVERHEAD_BYTES];
+    if whole.iter().fold(0, |all: usize, part| all.saturating_add(*part)) <= bytes_max {
+        return DeadRecord { topic, key, value, headers, reason };
+    }
+    let bytes = size(&value).to_string();
+    let headers = with(with(OwnedHeaders::new(), &place), &[("tidegate_dead_bytes", &bytes)]);
+    DeadRecord { topic, key: None, value: None, headers, reason }
+}
+
+fn headers_size(headers: &OwnedHeaders) -> usize {
+    let size = |header: Header<'_, &[u8]>| {
+        let (key, value) = (header.key.len(), header.value.map_or(0, <[u8]>::len));
+        // Two lengths of at most five bytes each.
+        key.saturating_add(value).saturating_add(10)
+    };
+    headers.iter().map(size).fold(0, usize::saturating_add)
 }

@@ -258,6 +258,33 @@ async fn what_cannot_be_read_goes_to_the_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_to_be_set_aside_whole_holds_up_nobody() {
+    let test = TestLog::new(1);
+    let log = test.open().await;
+    let event = SampleEvent::default();
+    let good = [placed(&event, "a-1"), placed(&event, "a-2")];
+    log.append(good[..1].to_vec()).await.unwrap();
+    // As large as a record may be: with the reason in its headers it would be larger.
+    let value = vec![b'x'; test.client().bounds.message_bytes_max as usize - 200];
+    append_raw(&log, Some("nobody's type"), Some(&value)).await;
+    log.append(good[1..].to_vec()).await.unwrap();
+    let mut reader = log.subscribe(Group::PaymentWorker).await.unwrap();
+    let mut got = Vec::new();
+    while got.len() < 2 {
+        let found = soon("a delivery", reader.next(10)).await.unwrap();
+        got.extend(found.into_iter().map(|delivery| delivery.message));
+    }
+    assert_eq!(got, good);
+    let dead = test.raw(Topic::Dead, 1).await;
+    assert_eq!((dead.len(), dead[0].payload(), dead[0].key()), (1, None, None));
+    let headers = dead[0].headers().unwrap();
+    let header = |key: &str| headers.iter().find(|header| header.key == key).unwrap().value;
+    assert_eq!(header("tidegate_dead_bytes"), Some(value.len().to_string().as_bytes()));
+    assert_eq!(header("tidegate_dead_offset"), Some(b"1".as_slice()));
+    test.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_dropped_while_it_buries_loses_nothing() {
     let test = TestLog::new(1);
     let log = test.open().await;

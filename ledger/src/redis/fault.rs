@@ -62,6 +62,21 @@ impl Fault {
         if lost.contains(&kind) { Self::Silent(error) } else { Self::Broken(error) }
     }
 
+    /// The last of several tries of a cluster's client. That nobody is there now, or that the data
+    /// moved, says nothing of the try before it, whose answer may have been lost.
+    pub(super) fn after_other_tries(self) -> Self {
+        let its_own = |error: &RedisError| {
+            error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+                || error.code().is_some_and(|code| NOT_NOW_CODES.contains(&code))
+        };
+        if let Self::Refused(error) = &self
+            && !its_own(error)
+        {
+            return Self::Silent(error.clone());
+        }
+        self
+    }
+
     pub(super) fn is_no_script(&self) -> bool {
         matches!(self, Self::Refused(error)
             if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))

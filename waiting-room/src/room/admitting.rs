@@ -52,11 +52,11 @@ impl Inner {
         let first = self.admit_once(desk, generation, row.clone()).await?;
         match first {
             Err(error) if error.is_unknown() => {
-                let again = self.admit_once(desk, generation, row).await?;
                 // Even a refusal now does not undo what the first one may have done.
-                let unknown = |error: StoreError| {
+                fn unknown(error: impl std::fmt::Display) -> StoreError {
                     StoreError::unknown("recording an admission", error.to_string())
-                };
+                }
+                let again = self.admit_once(desk, generation, row).await.map_err(unknown)?;
                 Ok(again.map_err(unknown)?)
             }
             answer => Ok(answer?),

@@ -234,14 +234,13 @@ impl Inner {
         // A queue that is not there has nothing to end.
         let Some(desk) = self.desk(&slot.queue).await? else { return Ok(()) };
         match self.place(&desk, slot.number).await? {
-            Place::Admitted { committed: true, .. } => {
+            Place::Admitted { committed, account, .. } => {
+                if !committed {
+                    self.tell_committed(&desk, slot, &account).await?;
+                }
                 self.end_in_books(slot).await?;
                 self.settle(&desk, slot.number, Settlement::Ended).await?;
                 counter!(SLOTS_ENDED_TOTAL).increment(1);
-            }
-            Place::Admitted { .. } => {
-                let detail = "its admission is being committed";
-                return Err(StoreError::unavailable("ending a slot", detail).into());
             }
             Place::Waiting | Place::Ready { .. } | Place::Returning { .. } if places => {
                 self.settle(&desk, slot.number, Settlement::Left).await?;
@@ -255,6 +254,21 @@ impl Inner {
         self.pace.notify_one();
         desk.touched.notify_one();
         Ok(())
+    }
+
+    /// The store may not have been told of an admission that `Books` have.
+    async fn tell_committed(
+        &self,
+        desk: &Desk,
+        slot: &SlotRef,
+        account: &AccountId,
+    ) -> Result<(), Error> {
+        let row = self.admissions.admission(slot).await?;
+        if row.is_none_or(|row| row.account != *account) {
+            let detail = "its admission is being committed";
+            return Err(StoreError::unavailable("ending a slot", detail).into());
+        }
+        self.settle(desk, slot.number, Settlement::Committed).await
     }
 
     /// Ending twice is harmless, so an outcome that nobody knows is asked for again.

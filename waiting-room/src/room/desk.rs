@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 /// A queue is watched for so long after somebody asked for it.
 const WATCHED: Duration = Duration::from_secs(5);
+/// How long somebody waits while another one opens a queue.
+const OPENED_WITHIN: Duration = Duration::from_secs(1);
 /// How often a call is tried on a copy that keeps getting lost.
 const TRIES: usize = 3;
 
@@ -136,7 +138,9 @@ impl Inner {
     }
 
     async fn open(self: &Arc<Self>, queue: &QueueId) -> Result<Option<Arc<Desk>>, Error> {
-        let _turn = self.opening.lock().await;
+        // Those who wait for one that takes long are answered like those who wait for a recovery.
+        let turn = tokio::time::timeout(OPENED_WITHIN, self.opening.lock()).await;
+        let Ok(_turn) = turn else { return Err(Error::Recovering) };
         if let Some(desk) = self.open_desk(queue) {
             return Ok(Some(desk));
         }

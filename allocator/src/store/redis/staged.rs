@@ -107,31 +107,35 @@ impl Staged {
     /// What writes them, in any number of steps.
     pub(super) fn commands(&self, keys: &[String; 5]) -> Vec<Cmd> {
         let mut commands = Vec::new();
-        for fields in self.fields.chunks(BATCH) {
+        let mut write = |key: &String, begun: bool, command: Cmd| {
+            commands.push(command);
+            // From the first on: what a killed process leaves half built goes away by itself.
+            if begun {
+                let mut left = cmd("PEXPIRE");
+                left.arg(key).arg(LEFT_MS);
+                commands.push(left);
+            }
+        };
+        for (at, fields) in self.fields.chunks(BATCH).enumerate() {
             let mut command = cmd("HSET");
             command.arg(&keys[0]);
             for (name, value) in fields {
                 command.arg(name).arg(value);
             }
-            commands.push(command);
+            write(&keys[0], at == 0, command);
         }
         let mut command = cmd("SET");
         command.arg(&keys[1]).arg(&self.letters[..]);
-        commands.push(command);
+        write(&keys[1], true, command);
         for (set, key) in self.waiting.iter().zip(&keys[2..]) {
-            for members in set.chunks(BATCH) {
+            for (at, members) in set.chunks(BATCH).enumerate() {
                 let mut command = cmd("ZADD");
                 command.arg(key);
-                for (at, id) in members {
-                    command.arg(at).arg(id);
+                for (score, id) in members {
+                    command.arg(score).arg(id);
                 }
-                commands.push(command);
+                write(key, at == 0, command);
             }
-        }
-        for key in keys {
-            let mut command = cmd("PEXPIRE");
-            command.arg(key).arg(LEFT_MS);
-            commands.push(command);
         }
         commands
     }

@@ -137,16 +137,12 @@ impl Future for Ending {
     }
 }
 
-/// True for what a broker refuses before it writes, and for what never left the queue. A timeout
-/// is not among them: librdkafka knows whether the message was sent, but its binding does not tell.
+/// True for what a broker refuses before it writes. A timeout is not among them, nor a queue that
+/// was purged: what lies in it may have been sent before and wait to be sent again.
 fn surely_not_appended(error: &KafkaError) -> bool {
     let refused = matches!(
         error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::PurgeQueue
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition)
     );
     refused || is_for_ever(error)
 }
@@ -169,10 +165,13 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    const SENT: [RDKafkaErrorCode; 2] =
-        [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::PurgeInflight];
+    const SENT: [RDKafkaErrorCode; 3] = [
+        RDKafkaErrorCode::MessageTimedOut,
+        RDKafkaErrorCode::PurgeInflight,
+        RDKafkaErrorCode::PurgeQueue,
+    ];
     const NOT_SENT: [RDKafkaErrorCode; 2] =
-        [RDKafkaErrorCode::PurgeQueue, RDKafkaErrorCode::UnknownTopic];
+        [RDKafkaErrorCode::UnknownPartition, RDKafkaErrorCode::UnknownTopic];
 
     fn error(code: RDKafkaErrorCode) -> KafkaError {
         KafkaError::MessageProduction(code)

@@ -14,8 +14,10 @@ use tokio_util::task::TaskTracker;
 const BUSY_EVERY: Duration = Duration::from_millis(1);
 /// How often otherwise, for news of the brokers.
 const IDLE_EVERY: Duration = Duration::from_millis(100);
-/// Reports come a batch at a time; after so many batches others get the thread.
-const BATCHES_MAX: usize = 64;
+/// Reports come a batch at a time, log lines and errors between them one at a time. After so many
+/// of them others get the thread, and after so many without a report nothing more is expected.
+const ASKED_MAX: usize = 64;
+const QUIET_MAX: usize = 8;
 
 /// Asks every producer that it is told of, for as long as it lives.
 #[derive(Default)]
@@ -48,12 +50,14 @@ impl Hearing {
 /// Takes what there is, and says whether more is to come; `None` when the producer is gone.
 fn hear(producer: &Weak<BaseProducer<Deliveries>>) -> Option<bool> {
     let producer = producer.upgrade()?;
-    let Deliveries { health, traffic } = &**producer.client().context();
+    let Deliveries { health, traffic, .. } = &**producer.client().context();
     let acknowledged = traffic.acknowledged();
-    for _ in 0..BATCHES_MAX {
+    let mut quiet = 0_usize;
+    for _ in 0..ASKED_MAX {
         let ended = traffic.ended();
         producer.poll(Duration::ZERO);
-        if traffic.ended() == ended {
+        quiet = if traffic.ended() == ended { quiet.saturating_add(1) } else { 0 };
+        if quiet == QUIET_MAX {
             break;
         }
     }

@@ -2,6 +2,7 @@
 use super::*;
 use crate::ClaimAnswer;
 use crate::SlotEnder;
+use crate::store::{Ask, Grant, Kept, Mark, QueueStore, Taken};
 use async_trait::async_trait;
 use ledger::books::{Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use ledger::conformance::sample::SampleEvent;
@@ -199,6 +200,27 @@ async fn a_slot_is_free_only_when_its_end_is_recorded() {
     faulty.end.lock().unwrap().push(Fault::ReplyLost);
     world.room.leave(&pass.pass.slot).await.unwrap();
     assert!(!world.is_live(&pass).await);
+}
+
+#[tokio::test]
+async fn a_slot_whose_store_was_not_told_of_its_admission_ends_all_the_same() {
+    let (world, _faulty, token) = called().await;
+    let admissions = &world.ledger.books.admissions;
+    let generation = admissions.record(&world.queue).await.unwrap().unwrap().generation;
+    let mark = Mark { queue: &world.queue, generation, now: world.clock.now() };
+    let ask = Ask { account: account("a"), number: token.number, fresh: true };
+    let taken = world.store.take(mark, ask).await.unwrap();
+    let Kept::Is(Taken::Granted(grant)) = taken else { panic!("{taken:?}") };
+    let slot = SlotRef { queue: world.queue.clone(), number: grant.number };
+    let error = world.room.leave(&slot).await.unwrap_err();
+    assert!(error.is_retryable(), "the books do not know it yet");
+    let Grant { account, at, until, source, .. } = grant;
+    let row = Admission { slot: slot.clone(), account, at, until, ended_at: None, source };
+    admissions.admit(&world.queue, generation, &[row]).await.unwrap();
+    world.room.leave(&slot).await.unwrap();
+    let row = admissions.admission(&slot).await.unwrap().unwrap();
+    assert!(row.ended_at.is_some());
+    assert_eq!(world.state(&token).await, PlaceState::Done);
 }
 
 #[tokio::test]
