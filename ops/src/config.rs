@@ -8,6 +8,7 @@ pub use self::ledger::{
     KafkaSettings, LedgerBounds, PostgresSettings, Property, RedisSettings, ScyllaSettings,
 };
 pub use layers::{Layers, Origin};
+pub(crate) use relations::only_alone;
 pub use stores::{Address, BooksUrl, FilePath, GatewayUrl, LogUrl, QueueUrl, SeatsUrl, ViewsUrl};
 pub(crate) use stores::{without_password, without_secret};
 

@@ -6,7 +6,7 @@ mod stages;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::cli::Serve;
-use crate::config::{Configuration, Profile};
+use crate::config::{Configuration, Profile, only_alone};
 use crate::first_admin::{self, Credentials, FirstAdmin};
 use crate::stores::{StoreWatch, Stores};
 use crate::{Failure, demo, folder, keyfile, logs};
@@ -77,6 +77,12 @@ impl Node {
         let metrics = crate::admin::install_metrics()?;
         let clock = Clock::System;
         let ids = IdSource::system();
+        if let Some(own) = only_alone(config) {
+            tracing::warn!(
+                stores = own,
+                "stores.bookings is shared and these are not: nothing is sold right by a second node"
+            );
+        }
         let stores = Stores::open(config, &ids).await?;
         stores.tidy();
         let keys = keyfile::open(&config.keys_file(), clock.now())?;

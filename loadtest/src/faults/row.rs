@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// Things that went wrong which are written out under a row.
 const EXAMPLES_MAX: usize = 12;
+/// The longest a refusal may take. Most come at once; a booking that was on its way to Kafka when
+/// the broker died is answered after `ledger.kafka.delivery_timeout_ms`, 10 s.
+const REFUSED_WITHIN: Duration = Duration::from_secs(12);
 
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
@@ -47,6 +50,9 @@ impl Row {
         }
         if recovered.is_none() {
             broken.push("I22 nothing was sold after the fault".to_owned());
+        }
+        if slowest_refusal > REFUSED_WITHIN {
+            broken.push(format!("a refusal took {:.1} s", slowest_refusal.as_secs_f64()));
         }
         if let Err(error) = stopped {
             broken.push(format!("the end: {error:#}"));

@@ -1,6 +1,8 @@
 //! Relations between limits: what each value alone cannot tell.
 mod backends;
 
+pub(crate) use backends::only_alone;
+
 use super::{Configuration, GatewayUrl, Profile};
 use anyhow::{Context, anyhow, ensure};
 use payment_worker::gateway::Simulation;

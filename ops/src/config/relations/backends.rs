@@ -1,7 +1,7 @@
 //! Which backends work together, and with which roles.
 use crate::config::{Configuration, GatewayUrl, LogUrl};
 use crate::roles::{self, Role};
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use ledger::SaleTerms;
 
 /// How often a reader may be lost, one after the other, before a payment's deadline.
@@ -18,20 +18,32 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
     check_databases(config)
 }
 
-fn check_roles(config: &Configuration) -> anyhow::Result<()> {
-    if roles::parse(&config.roles)?.len() == Role::ALL.len() {
-        return Ok(());
-    }
+/// The stores that live in one process.
+fn own(config: &Configuration) -> Vec<&'static str> {
     let urls = &config.stores;
-    for (key, shared) in [
+    let all = [
         ("queue", urls.queue.is_shared()),
         ("seats", urls.seats.is_shared()),
         ("bookings", urls.bookings.is_shared()),
         ("books", urls.books.is_shared()),
         ("views", urls.views.is_shared(&urls.books)),
-    ] {
-        ensure!(
-            shared,
+    ];
+    all.into_iter().filter(|(_, shared)| !shared).map(|(key, _)| key).collect()
+}
+
+/// What one node may do and several may not: readers of a shared log share it out, so that what
+/// becomes of a booking would reach one node, and its seat another.
+pub(crate) fn only_alone(config: &Configuration) -> Option<String> {
+    let own = own(config);
+    (config.stores.bookings.is_shared() && !own.is_empty()).then(|| own.join(", "))
+}
+
+fn check_roles(config: &Configuration) -> anyhow::Result<()> {
+    if roles::parse(&config.roles)?.len() == Role::ALL.len() {
+        return Ok(());
+    }
+    if let Some(key) = own(config).first() {
+        bail!(
             "roles: stores.{key} lives in one process, so that must run every role; split them \
              only where all five stores are shared"
         );
