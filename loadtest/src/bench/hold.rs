@@ -93,9 +93,7 @@ pub(super) async fn hold(flags: &Flags) -> anyhow::Result<Vec<Measurement>> {
         breaches: vec![],
     };
     drop(house);
-    // A sweeper sweeps all events that its allocator has seen: those that were sold above are not
-    // its business here.
-    let expiry = expiry::expiry(&House::open().await?, flags).await?;
+    let expiry = expiry::expiry(flags).await?;
     Ok(vec![measured(REDIS, &by_redis, notes), measured(WALL, &by_wall, vec![]), expiry])
 }
 
