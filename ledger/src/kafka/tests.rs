@@ -104,6 +104,16 @@ pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("{what} did not happen within a minute"))
 }
 
+/// What a reader is given, until it is so many messages.
+async fn next(reader: &mut dyn Subscription, count: usize) -> Vec<Message> {
+    let mut got = Vec::new();
+    while got.len() < count {
+        let found = soon("a delivery", reader.next(10)).await.unwrap();
+        got.extend(found.into_iter().map(|delivery| delivery.message));
+    }
+    got
+}
+
 /// Waits until the group has committed everything.
 async fn settled(log: &KafkaLog, group: Group) {
     soon("an empty backlog", async {
@@ -227,12 +237,7 @@ async fn what_cannot_be_read_goes_to_the_dead_letters() {
     }
     log.append(good[1..].to_vec()).await.unwrap();
     let mut reader = log.subscribe(Group::PaymentWorker).await.unwrap();
-    let mut got = Vec::new();
-    while got.len() < 2 {
-        let found = soon("a delivery", reader.next(10)).await.unwrap();
-        got.extend(found.into_iter().map(|delivery| delivery.message));
-    }
-    assert_eq!(got, good);
+    assert_eq!(next(reader.as_mut(), good.len()).await, good);
     // The first message and the dead records behind it.
     reader.commit_first(1).await.unwrap();
     assert_eq!(log.backlog(Group::PaymentWorker).await.unwrap().messages, 1);
@@ -269,12 +274,7 @@ async fn what_is_too_large_to_be_set_aside_whole_holds_up_nobody() {
     append_raw(&log, Some("nobody's type"), Some(&value)).await;
     log.append(good[1..].to_vec()).await.unwrap();
     let mut reader = log.subscribe(Group::PaymentWorker).await.unwrap();
-    let mut got = Vec::new();
-    while got.len() < 2 {
-        let found = soon("a delivery", reader.next(10)).await.unwrap();
-        got.extend(found.into_iter().map(|delivery| delivery.message));
-    }
-    assert_eq!(got, good);
+    assert_eq!(next(reader.as_mut(), good.len()).await, good);
     let dead = test.raw(Topic::Dead, 1).await;
     assert_eq!((dead.len(), dead[0].payload(), dead[0].key()), (1, None, None));
     let headers = dead[0].headers().unwrap();
