@@ -5,6 +5,7 @@ mod cpu;
 mod drive;
 mod fresh;
 mod hold;
+mod lateness;
 mod produce;
 mod rounds;
 mod sample;

@@ -1,5 +1,6 @@
 //! How soon every node shows a step of the queue: from when the store made it to the answer in
 //! which a client of each node first sees it.
+use super::lateness::Lateness;
 use super::rounds::Ratios;
 use super::{Flags, Measurement, Row};
 use crate::http::{Pool, Request, locate};
@@ -18,7 +19,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-const FLOOR: Duration = Duration::from_millis(250);
 const ROW: Row = Row {
     stage: "now_serving on every node",
     against: "250 ms / p99 from the step to its sight on each node (goal 100 ms, stretch 50 ms)",
@@ -91,25 +91,20 @@ pub(super) async fn fresh(flags: &Flags) -> anyhow::Result<Measurement> {
     for server in house.servers {
         server.stop().await?;
     }
-    let (mut late, steps) = lateness(&steps, &sights, begun);
-    ensure!(steps > 0, "the queue made no step that every node showed");
-    late.sort_unstable();
-    let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize].max(1);
-    let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
+    let (late, steps) = lateness(&steps, &sights, begun);
+    let late = Lateness::of(late).context("the queue made no step that every node showed")?;
     let notes = vec![
         format!(
-            "{nodes} nodes on the same stores, {steps} steps in {} s, each on each node: p50 {p50} \
-             ms, p99 {p99} ms, most {max} ms",
+            "{nodes} nodes on the same stores, {steps} steps in {} s, each on each node: {late}",
             length.as_secs()
         ),
         "from the time of the store's script that made the step, its commit in Postgres included, \
          to an answer over HTTP; looked every few ms"
             .to_owned(),
     ];
-    let ratio = FLOOR.as_millis() as f64 / p99 as f64;
     Ok(Measurement {
         row: ROW,
-        ratios: Ratios::from_ratios(vec![ratio], vec![1.0]),
+        ratios: Ratios::from_ratios(vec![late.ratio()], vec![1.0]),
         notes,
         breaches: vec![],
     })

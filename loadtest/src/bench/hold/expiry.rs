@@ -1,5 +1,6 @@
 //! How late holds end when many are due at once, with the sweeper as a node runs it.
 use super::house::{House, Sale};
+use crate::bench::lateness::Lateness;
 use crate::bench::rounds::Ratios;
 use crate::bench::{Flags, Measurement, Row};
 use allocator::store::{Loaded, SeatsCopy};
@@ -11,8 +12,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The floor's lateness; the row is how many times better p99 is.
-const FLOOR: Duration = Duration::from_millis(250);
 const ROW: Row = Row {
     stage: "hold expiry, all due within one second",
     against: "250 ms / p99 of the lateness (goal 100 ms, stretch 20 ms)",
@@ -36,12 +35,10 @@ pub(super) async fn expiry(flags: &Flags) -> anyhow::Result<Measurement> {
          own each round; looked every few ms"
     )];
     for _ in 0..flags.rounds {
-        let (mut late, early) = round(&House::open().await?, count).await?;
-        late.sort_unstable();
-        let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize].max(1);
-        let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
-        notes.push(format!("late by p50 {p50} ms, p99 {p99} ms, most {max} ms"));
-        ratios.push(FLOOR.as_millis() as f64 / p99 as f64);
+        let (late, early) = round(&House::open().await?, count).await?;
+        let late = Lateness::of(late).context("no hold was due")?;
+        notes.push(format!("late by {late}"));
+        ratios.push(late.ratio());
         if early > 0 {
             breaches.push(format!("I17 {early} ended early"));
         }
