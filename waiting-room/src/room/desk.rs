@@ -103,7 +103,7 @@ impl Desk {
     }
 
     /// Somebody asks for the queue. A crowd only reads what is true already.
-    fn ask(&self) {
+    fn mark_asked(&self) {
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::Relaxed);
         }
@@ -188,7 +188,7 @@ impl Inner {
     /// Somebody wants to know how the queue is: what nobody has watched is looked at first, and
     /// from now on as often as it takes.
     pub(super) async fn watch(&self, desk: &Desk) {
-        desk.ask();
+        desk.mark_asked();
         if desk.idle.load(Ordering::Acquire) && desk.idle.swap(false, Ordering::AcqRel) {
             desk.touched.notify_one();
             if let Err(error) = self.refresh(desk).await {
@@ -208,7 +208,7 @@ impl Inner {
         if desk.idle.load(Ordering::Acquire) {
             return None;
         }
-        desk.ask();
+        desk.mark_asked();
         let seen = desk.seen.read().expect("no panic while the lock is held");
         Some(seen.board.clone())
     }
