@@ -11,8 +11,10 @@ mod booking;
 mod clock;
 mod error;
 mod event;
+mod fenced;
 mod ids;
 mod layout;
+mod lock;
 mod money;
 mod page;
 mod transfer;
@@ -51,12 +53,14 @@ pub use books::Books;
 pub use clock::{Clock, Timestamp};
 pub use error::{Source, StoreError};
 pub use event::{DEFAULT_PRICE, Event, Queue, QueuePatch, QueueSettings, QueueState, SaleTerms};
+pub use fenced::{CopySource, Fenced, FencedCopy, Recovering, RecoveryBounds};
 pub use ids::{
     AccountId, BookingId, EventId, HoldId, ID_BYTES_MAX, IdSource, InvalidId, PlaceId, QueueId,
     RefundId, SectionId, TicketId, is_id,
 };
 pub use journal::{JournalEntry, JournalReceipt, SeatJournal};
 pub use layout::{Layout, LayoutError, PLACES_MAX, Place, Row, Seating, Section};
+pub use lock::{lock, read_lock, write_lock};
 pub use log::{Backlog, BookingLog, Delivery, Group, Message, Subscription, Topic};
 pub use money::{Currency, InvalidCurrency, Money};
 pub use page::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, Page};
