@@ -5,6 +5,7 @@ mod contention;
 mod house;
 mod marks;
 mod payments;
+pub mod venue;
 
 pub use house::{House, NOW};
 

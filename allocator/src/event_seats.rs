@@ -17,7 +17,7 @@ const CHANGES_PER_GENERATION: u64 = 1 << 32;
 
 /// One event's copy of who holds what.
 #[derive(Debug)]
-pub(crate) struct EventSeats {
+pub struct EventSeats {
     pub(super) event: EventId,
     pub(super) layout: Arc<Layout>,
     pub(super) generation: u64,
@@ -50,13 +50,13 @@ pub(crate) struct Effects {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub enum Owner {
     Hold(HoldId),
     Sold(BookingId, AccountId),
 }
 
 /// Grows with every change, over every generation.
-pub(crate) fn version_of(generation: u64, changes: u64) -> u64 {
+pub fn version_of(generation: u64, changes: u64) -> u64 {
     generation.wrapping_mul(CHANGES_PER_GENERATION).wrapping_add(changes)
 }
 
@@ -77,7 +77,7 @@ struct AccountSeats {
 
 impl EventSeats {
     /// Nothing held, nothing sold.
-    pub(crate) fn new(event: &ledger::Event, generation: u64) -> Self {
+    pub fn new(event: &ledger::Event, generation: u64) -> Self {
         Self {
             event: event.id.clone(),
             layout: event.layout.clone(),
@@ -97,19 +97,19 @@ impl EventSeats {
         }
     }
 
-    pub(crate) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Begins an operation: everything that is due by now has happened before it.
-    pub(crate) fn begin(&mut self, at: &At) -> Timestamp {
+    pub fn begin(&mut self, at: &At) -> Timestamp {
         self.now = self.now.max(at.now);
         self.sweep(at.limits, usize::MAX);
         self.now
     }
 
     /// Ends up to `max` holds that are due, exactly at their time; returns how many.
-    pub(crate) fn sweep(&mut self, limits: Limits, max: usize) -> usize {
+    pub fn sweep(&mut self, limits: Limits, max: usize) -> usize {
         let mut ended = 0;
         while ended < max
             && self.ends.first().is_some_and(|(at, _)| *at <= self.now)
@@ -131,12 +131,12 @@ impl EventSeats {
     }
 
     /// As [`begin`](Self::begin), for the sweeper: bounded.
-    pub(crate) fn begin_bounded(&mut self, at: &At, max: usize) -> usize {
+    pub fn begin_bounded(&mut self, at: &At, max: usize) -> usize {
         self.now = self.now.max(at.now);
         self.sweep(at.limits, max)
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -145,46 +145,51 @@ impl EventSeats {
         std::mem::take(&mut self.effects)
     }
 
-    pub(crate) fn record(&self, id: &HoldId) -> Option<&HoldRecord> {
+    pub fn record(&self, id: &HoldId) -> Option<&HoldRecord> {
         self.holds.get(id)
     }
 
     /// The account's live holds.
-    pub(crate) fn holds_of(&self, account: &AccountId) -> impl Iterator<Item = &HoldRecord> {
+    pub fn holds_of(&self, account: &AccountId) -> impl Iterator<Item = &HoldRecord> {
         let ids = self.accounts.get(account).map_or(&[][..], |account| &account.holds);
         ids.iter().filter_map(|id| self.holds.get(id))
     }
 
     /// Seats held, being paid or bought by the account.
-    pub(crate) fn seats_of(&self, account: &AccountId) -> u32 {
+    pub fn seats_of(&self, account: &AccountId) -> u32 {
         self.accounts.get(account).map_or(0, |account| account.seats)
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    /// One letter a place.
+    pub fn places(&self) -> &[u8] {
+        self.grid.bytes()
+    }
+
+    pub fn counts(&self) -> Counts {
         self.grid.counts()
     }
 
     /// Holds that are held or being paid.
-    pub(crate) fn live_holds(&self) -> u64 {
+    pub fn live_holds(&self) -> u64 {
         self.live
     }
 
     /// Who has which place.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = (u32, &Owner)> {
+    pub fn owners(&self) -> impl Iterator<Item = (u32, &Owner)> {
         self.owners.iter().map(|(place, owner)| (*place, owner))
     }
 
     /// Every hold that is known, also those that are over.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &HoldRecord> {
+    pub fn records(&self) -> impl Iterator<Item = &HoldRecord> {
         self.holds.values()
     }
 
     /// Every account with the number of its seats and its live holds.
-    pub(crate) fn accounts(&self) -> impl Iterator<Item = (&AccountId, u32, &[HoldId])> {
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, u32, &[HoldId])> {
         self.accounts.iter().map(|(id, account)| (id, account.seats, &account.holds[..]))
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             version: version_of(self.generation, self.changes),
             places: self.grid.bytes().to_vec(),
@@ -192,7 +197,7 @@ impl EventSeats {
         }
     }
 
-    pub(super) fn owner(&self, place: u32) -> Option<&Owner> {
+    pub fn owner(&self, place: u32) -> Option<&Owner> {
         self.owners.get(&place)
     }
 
@@ -359,7 +364,7 @@ impl HoldRecord {
 
     /// A hold that is being paid does not expire. One with a key and a booking is never forgotten
     /// while this copy lives: its key would make the same ids again, for other places.
-    pub(crate) fn ends_by_itself(&self) -> bool {
+    pub fn ends_by_itself(&self) -> bool {
         match self.state {
             HoldState::Held => true,
             HoldState::Paying(_) => false,

@@ -51,7 +51,17 @@ impl Counts {
         self.0[state as usize]
     }
 
-    pub(crate) fn set(&mut self, state: SeatState, count: u64) {
+    /// Counts letters, one a place.
+    pub fn over(places: &[u8]) -> Self {
+        let mut counts = Self::default();
+        for state in SeatState::ALL {
+            let of = places.iter().filter(|letter| **letter == state.byte()).count();
+            counts.set(state, of as u64);
+        }
+        counts
+    }
+
+    fn set(&mut self, state: SeatState, count: u64) {
         self.0[state as usize] = count;
     }
 

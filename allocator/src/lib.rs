@@ -19,6 +19,10 @@ mod row;
 mod transitions;
 
 pub mod store;
+/// What a seat store outside this crate builds on: the pure core's copy of an event.
+pub mod backend {
+    pub use crate::event_seats::{EventSeats, Owner, version_of};
+}
 
 mod book;
 mod recovery;
@@ -48,5 +52,5 @@ pub use request::{
     ReleaseAnswer, SeatsShown,
 };
 pub use seats::{Parts, SeatAllocator};
-pub use store::{LocalSeatStore, RedisSeatStore, ScriptCall, SeatStore};
+pub use store::{LocalSeatStore, SeatStore};
 pub use sweeper::HoldSweeper;

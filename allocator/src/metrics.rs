@@ -72,7 +72,7 @@ pub(crate) fn booked(answer: &Result<BookAnswer, Error>) {
     counter!(BOOKS_TOTAL, "answer" => answer).increment(1);
 }
 
-pub(crate) fn expired(lateness_ms: &[i64]) {
+pub fn expired(lateness_ms: &[i64]) {
     if lateness_ms.is_empty() {
         return;
     }

@@ -6,7 +6,7 @@ use ledger::{AccountId, Booking, BookingId, BookingOutcome, HoldId, SeatEffect};
 
 impl EventSeats {
     /// `Paying → Sold | Held | Free`, `Sold → Free`; each names the booking it expects there.
-    pub(crate) fn apply(&mut self, at: &At, outcome: &BookingOutcome) -> Applied {
+    pub fn apply(&mut self, at: &At, outcome: &BookingOutcome) -> Applied {
         self.begin(at);
         let booking = &outcome.booking;
         let paying = self.record(&booking.hold_id).is_some_and(|hold| hold.is_paying(&booking.id));
@@ -89,7 +89,7 @@ impl EventSeats {
 
     /// Rule 10: a live claim wins over what is there; without one only a state that names the
     /// booking that lost its claim is freed.
-    pub(crate) fn reload(&mut self, at: &At, places: &[(u32, Truth)]) {
+    pub fn reload(&mut self, at: &At, places: &[(u32, Truth)]) {
         self.begin(at);
         for (place, truth) in places {
             match truth {
@@ -170,7 +170,7 @@ impl EventSeats {
     }
 
     /// A whole copy from the record. See [`SeatsCopy`] for who comes first.
-    pub(crate) fn of_copy(at: &At, copy: SeatsCopy) -> Self {
+    pub fn of_copy(at: &At, copy: SeatsCopy) -> Self {
         let mut seats = Self::new(&at.event, at.generation);
         seats.begin(at);
         for (place, booking, account) in &copy.sold {

@@ -115,12 +115,7 @@ impl HoldRecord {
     }
 
     /// The next attempt: the command that asks for what the hold holds, at its frozen prices.
-    pub(crate) fn begin_payment(
-        &mut self,
-        event: &Event,
-        payment_token: PaymentToken,
-        now: Timestamp,
-    ) {
+    pub fn begin_payment(&mut self, event: &Event, payment_token: PaymentToken, now: Timestamp) {
         self.attempts += 1;
         self.state = HoldState::Paying(Payment::begun(PlaceBooking {
             booking_id: BookingId::of_attempt(&self.id, self.attempts),

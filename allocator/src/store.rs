@@ -1,9 +1,7 @@
 //! The seam to the seats: who holds what just now, of one event at a time.
 mod local;
-mod redis;
 
 pub use local::LocalSeatStore;
-pub use redis::{RedisSeatStore, ScriptCall};
 
 use crate::grid::Counts;
 use crate::record::HoldRecord;

@@ -49,7 +49,7 @@ impl HoldSweeper {
     }
 
     /// Sweeps every event once.
-    pub(crate) async fn sweep(&self) {
+    pub async fn sweep(&self) {
         let (mut counts, mut holds) = (Counts::default(), 0);
         for slot in self.seats.slots() {
             match self.sweep_event(&slot).await {

@@ -8,7 +8,7 @@ use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SectionId};
 
 impl EventSeats {
     /// `Free → Held`, all places or none.
-    pub(crate) fn lock(&mut self, at: &At, ask: &Lock) -> Locked {
+    pub fn lock(&mut self, at: &At, ask: &Lock) -> Locked {
         let now = self.begin(at);
         if let Some(answer) = self.locked_before(ask) {
             return answer;
@@ -100,7 +100,7 @@ impl EventSeats {
     }
 
     /// `Held → Free` by its holder.
-    pub(crate) fn release(&mut self, at: &At, id: &HoldId, account: &AccountId) -> ReleaseAnswer {
+    pub fn release(&mut self, at: &At, id: &HoldId, account: &AccountId) -> ReleaseAnswer {
         self.begin(at);
         let Some(record) = self.record(id).filter(|record| record.is_live()) else {
             return ReleaseAnswer::NotFound;
@@ -122,7 +122,7 @@ impl EventSeats {
     }
 
     /// `Held → Paying`, with the whole command; or what came of the hold before.
-    pub(crate) fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
+    pub fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
         let now = self.begin(at);
         if let Some(answer) = self.paid_before(ask) {
             return answer;
@@ -213,7 +213,7 @@ impl EventSeats {
     }
 
     /// `Paying → Held`, for a command that was never appended.
-    pub(crate) fn unpay(&mut self, at: &At, booking: &BookingId) -> bool {
+    pub fn unpay(&mut self, at: &At, booking: &BookingId) -> bool {
         self.begin(at);
         let Some(id) = booking.hold() else { return false };
         let alone = |record: &&HoldRecord| {
@@ -227,7 +227,7 @@ impl EventSeats {
     }
 
     /// Frees what expired and leases what is overdue.
-    pub(crate) fn sweep_all(&mut self, at: &At, max: usize) -> Swept {
+    pub fn sweep_all(&mut self, at: &At, max: usize) -> Swept {
         let ended = self.begin_bounded(at, max);
         let mut overdue = Vec::new();
         while overdue.len() < max
@@ -245,7 +245,7 @@ impl EventSeats {
         Swept { ended, overdue, counts: self.counts(), holds: self.live_holds() }
     }
 
-    pub(crate) fn find(&mut self, at: &At, which: &Find) -> Vec<HoldRecord> {
+    pub fn find(&mut self, at: &At, which: &Find) -> Vec<HoldRecord> {
         self.begin(at);
         match which {
             Find::Hold(id) => self.record(id).cloned().into_iter().collect(),

@@ -15,8 +15,8 @@ pub use audit::{
     AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
 };
 pub use events::{EventCreated, Events, LimitsChange, Patched};
-pub(crate) use layouts::Layouts;
-pub(crate) use people::REQUEST_LEASE_SECONDS;
+pub use layouts::Layouts;
+pub use people::REQUEST_LEASE_SECONDS;
 pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
 pub use purchases::{
     Begun, Claim, ClaimState, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement,

@@ -29,14 +29,7 @@ mod journal;
 mod log;
 pub mod metrics;
 pub mod projector;
-mod rows;
 mod views;
-
-pub mod kafka;
-pub mod postgres;
-pub mod redis;
-pub mod scylla;
-pub mod sqlite;
 
 pub mod audit;
 
@@ -69,4 +62,4 @@ pub use ticket::{Ticket, TicketState};
 pub use transfer::{
     GATEWAY_CLEARING, Leg, Transfer, TransferKind, Unbalanced, legs_balance, sales_account,
 };
-pub use views::Views;
+pub use views::{Replaces, Views};

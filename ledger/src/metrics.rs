@@ -75,12 +75,12 @@ pub fn backlog(group: Group, backlog: Backlog, now: Timestamp) {
     gauge!(LOG_BACKLOG_AGE_SECONDS, "group" => group.name()).set(age as f64 / 1_000.0);
 }
 
-pub(crate) fn writer_took(works: usize, waiting: usize) {
+pub fn writer_took(works: usize, waiting: usize) {
     counter!(WRITER_WORKS_TOTAL).increment(works as u64);
     gauge!(WRITER_QUEUE).set(waiting as f64);
 }
 
-pub(crate) fn writer_finished(committed: bool, took: Duration) {
+pub fn writer_finished(committed: bool, took: Duration) {
     let outcome = if committed { WRITER_COMMITS_TOTAL } else { WRITER_FAILURES_TOTAL };
     counter!(outcome).increment(1);
     histogram!(WRITER_COMMIT_SECONDS).record(took.as_secs_f64());
@@ -88,13 +88,13 @@ pub(crate) fn writer_finished(committed: bool, took: Duration) {
 
 /// What became of a transaction in Postgres.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Transaction {
+pub enum Transaction {
     Committed,
     Undone,
     Unsure,
 }
 
-pub(crate) fn transaction(fate: Transaction, took: Duration) {
+pub fn transaction(fate: Transaction, took: Duration) {
     let outcome = match fate {
         Transaction::Committed => "committed",
         Transaction::Undone => "undone",
@@ -104,39 +104,39 @@ pub(crate) fn transaction(fate: Transaction, took: Duration) {
     histogram!(POSTGRES_TRANSACTION_SECONDS).record(took.as_secs_f64());
 }
 
-pub(crate) fn transaction_collided() {
+pub fn transaction_collided() {
     counter!(POSTGRES_COLLISIONS_TOTAL).increment(1);
 }
 
-pub(crate) fn connections(open: u32, idle: usize) {
+pub fn connections(open: u32, idle: usize) {
     gauge!(POSTGRES_CONNECTIONS).set(f64::from(open));
     gauge!(POSTGRES_CONNECTIONS_IDLE).set(idle as f64);
 }
 
-pub(crate) fn appended(topic: Topic, messages: u64) {
+pub fn appended(topic: Topic, messages: u64) {
     counter!(LOG_APPENDED_TOTAL, "topic" => topic.name()).increment(messages);
 }
 
-pub(crate) fn delivered(group: Group, messages: u64) {
+pub fn delivered(group: Group, messages: u64) {
     counter!(LOG_DELIVERED_TOTAL, "group" => group.name()).increment(messages);
 }
 
-pub(crate) fn dead(topic: Topic) {
+pub fn dead(topic: Topic) {
     counter!(LOG_DEAD_TOTAL, "topic" => topic.name()).increment(1);
 }
 
-pub(crate) fn outcome(status: BookingStatus) {
+pub fn outcome(status: BookingStatus) {
     counter!(OUTCOMES_TOTAL, "status" => status.as_str()).increment(1);
 }
 
-pub(crate) fn projected(messages: u64) {
+pub fn projected(messages: u64) {
     counter!(VIEWS_PROJECTED_TOTAL).increment(messages);
 }
 
-pub(crate) fn projection_failed() {
+pub fn projection_failed() {
     counter!(VIEWS_FAILURES_TOTAL).increment(1);
 }
 
-pub(crate) fn watchers(count: usize) {
+pub fn watchers(count: usize) {
     gauge!(VIEWS_WATCHERS).set(count as f64);
 }

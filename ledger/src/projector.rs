@@ -1,7 +1,5 @@
 //! The projector: carries what both topics say into the views, and tells who waits for it.
 mod changes;
-#[cfg(test)]
-mod tests;
 
 pub use changes::{BookingChanges, BookingWatch};
 

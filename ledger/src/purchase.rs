@@ -8,8 +8,8 @@ mod tests;
 mod board;
 mod desk;
 
-pub(crate) use board::{Board, Opened, PlaceKey, SeatsKey, may_claim, open_batch, seats_key};
-pub(crate) use desk::Desk;
+pub use board::{Board, Opened, PlaceKey, SeatsKey, may_claim, open_batch, seats_key};
+pub use desk::Desk;
 
 use crate::booking::{
     Booking, BookingOutcome, BookingStatus, BookingTicket, PlaceBooking, Refund, RefundStatus,
@@ -19,6 +19,9 @@ use crate::ids::{RefundId, TicketId};
 use crate::money::Money;
 use crate::transfer::{Transfer, Unbalanced};
 use serde::{Deserialize, Serialize};
+
+/// A purchase and when the gateway is to be asked next.
+pub type Entry<'a> = (&'a Purchase, Option<Timestamp>);
 
 /// How far the charge has come. The attempt is committed before the gateway is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

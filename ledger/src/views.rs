@@ -31,7 +31,7 @@ pub trait Views: Send + Sync {
 
 /// Which rows a write replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replaces {
+pub enum Replaces {
     Older,
     /// And those of the same version.
     Same,
@@ -39,7 +39,7 @@ pub(crate) enum Replaces {
 
 impl Replaces {
     /// A row is replaced if its version is below the new one's plus this.
-    pub(crate) fn reach(self) -> i64 {
+    pub fn reach(self) -> i64 {
         match self {
             Self::Older => 0,
             Self::Same => 1,

@@ -1,4 +1,5 @@
 //! The configuration: defaults < file < environment < flags, every value with where it came from.
+mod compiled;
 mod layers;
 mod ledger;
 mod relations;

@@ -1,5 +1,15 @@
 //! Every seam with the backend that the configuration chose for it.
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(all(feature = "redis", feature = "kafka", feature = "postgres", feature = "scylla")))]
+mod left_out;
 mod opener;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "scylla")]
+mod scylla;
 mod watch;
 
 pub(crate) use opener::{Opener, gateway_db};

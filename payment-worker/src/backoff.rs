@@ -57,7 +57,7 @@ pub(crate) fn warn_of(error: &(dyn std::error::Error + 'static), message: &'stat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::config;
+    use crate::conformance::config;
 
     #[test]
     fn pauses_double_up_to_the_limit() {

@@ -91,7 +91,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::config;
+    use crate::conformance::config;
 
     #[test]
     fn bounds_are_checked_one_by_one_and_together() {

@@ -1,10 +1,33 @@
 //! The contract of [`PaymentGateway`] as a test suite, for every gateway that there is.
+use crate::Config;
 use crate::gateway::{
     ChargeAnswer, ChargeRecord, ChargeRequest, GatewayError, PaymentGateway, RefundAnswer,
     RefundRecord, RefundRequest,
 };
 use ledger::{BookingId, Currency, Cursor, Money, Page, PaymentToken, RefundId};
 use std::sync::Arc;
+
+/// Bounds small enough that tests meet them.
+pub fn config() -> Config {
+    Config {
+        inflight_max: 8,
+        batch_max: 4,
+        window_batches_max: 3,
+        settle_batch_max: 4,
+        charge_timeout_ms: 5_000,
+        retry_min_ms: 1,
+        retry_max_ms: 4,
+        drain_timeout_ms: 5_000,
+        gateway_key_window_seconds: 86_400,
+        gateway_connections_max: 16,
+        gateway_connect_timeout_ms: 1_000,
+        reconcile_interval_ms: 1,
+        reconcile_batch_max: 8,
+        resolve_interval_seconds: 15,
+        outbox_age_min_ms: 0,
+        publish_batch_max: 16,
+    }
+}
 
 /// Runs the whole suite. Each call of `open` gives a gateway with an empty log that understands
 /// the test tokens and, for `tok_default`, captures and delivers every request twice.

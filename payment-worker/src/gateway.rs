@@ -1,18 +1,8 @@
 //! The seam to whoever moves the money: charges and refunds under idempotency keys, and its log.
 mod http;
-mod rows;
-mod server;
-mod simulated;
-mod simulation;
-mod wire;
-
-#[cfg(test)]
-mod tests;
+pub mod wire;
 
 pub use http::{HttpGateway, InvalidAddress};
-pub use server::serve;
-pub use simulated::{MIGRATIONS, SimulatedGateway};
-pub use simulation::{InvalidSimulation, Simulation};
 
 use async_trait::async_trait;
 use ledger::{BookingId, Cursor, Money, Page, PaymentToken, RefundId, Source, Timestamp};
@@ -96,7 +86,7 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
-    pub(crate) fn no_answer(doing: &'static str, source: impl Into<Source>) -> Self {
+    pub fn no_answer(doing: &'static str, source: impl Into<Source>) -> Self {
         Self::NoAnswer { doing, source: source.into() }
     }
 

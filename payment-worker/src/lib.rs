@@ -27,10 +27,6 @@ mod gateway_log;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
 
 pub use config::{Config, InvalidConfig};
 pub use error::Error;

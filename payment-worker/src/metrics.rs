@@ -68,7 +68,7 @@ impl Answered {
 
 /// A fault that the simulated gateway made on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     Duplicate,
     ReplyLost,
 }
@@ -133,7 +133,7 @@ pub(crate) fn outbox(length: usize) {
     gauge!(OUTBOX_LENGTH).set(length as f64);
 }
 
-pub(crate) fn gateway_fault(fault: Fault) {
+pub fn gateway_fault(fault: Fault) {
     let kind = match fault {
         Fault::Duplicate => "duplicate",
         Fault::ReplyLost => "reply_lost",

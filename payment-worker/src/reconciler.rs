@@ -77,7 +77,7 @@ impl Reconciler {
 
     /// Asks the gateway about one batch of due work and records the answers. The number of pieces
     /// when there may be more at once, else 0.
-    pub(crate) async fn resolve(&self) -> Result<usize, Error> {
+    pub async fn resolve(&self) -> Result<usize, Error> {
         let (now, limit) = (self.clock.now(), self.config.reconcile_batch_max);
         let next_try = now.plus_seconds(self.config.resolve_interval_seconds);
         let due = self.purchases.due(now, next_try, limit).await?;
@@ -124,7 +124,7 @@ impl Reconciler {
     }
 
     /// Publishes one batch of the outbox. The number published when there may be more, else 0.
-    pub(crate) async fn publish(&self) -> Result<usize, Error> {
+    pub async fn publish(&self) -> Result<usize, Error> {
         let limit = u32::try_from(self.config.publish_batch_max).unwrap_or(u32::MAX);
         let mut outbox = self.purchases.unpublished(limit).await?;
         metrics::outbox(outbox.len());

@@ -15,6 +15,10 @@ mod pacer;
 mod slot_ender;
 
 mod line;
+/// What a queue store outside this crate builds on: a line just loaded, as plain data.
+pub mod backend {
+    pub use crate::line::{CallImage, CallsImage, Image, SlotImage};
+}
 mod store;
 
 #[cfg(any(test, feature = "conformance"))]
@@ -31,7 +35,7 @@ pub use room::{ClaimAnswer, JoinAnswer, Parts, PassCheck, WaitingRoom, WalkIn};
 pub use slot_ender::SlotEnder;
 pub use standing::{Eta, PlaceState, Standing};
 pub use store::{
-    Ask, Change, Grant, Kept, Loaded, LocalQueueStore, Mark, NotYet, Place, QueueStore,
-    RedisQueueStore, Reserve, Reserved, Settlement, Snapshot, Taken,
+    Ask, Change, Grant, Kept, Loaded, LocalQueueStore, Mark, NotYet, Place, QueueStore, Reserve,
+    Reserved, Settlement, Snapshot, Taken,
 };
 pub use token::QueueToken;

@@ -14,7 +14,7 @@ mod slots;
 use crate::store::{Change, Loaded, Place, Settlement, Snapshot};
 use bucket::Bucket;
 use calls::{Called, Calls, Windows};
-pub(crate) use image::{CallImage, Image, SlotImage};
+pub use image::{CallImage, CallsImage, Image, SlotImage};
 use ledger::books::QueueStep;
 use ledger::{QueueSettings, QueueState, Timestamp};
 use numbers::Numbers;

@@ -3,12 +3,8 @@
 //! A copy can be lost at any moment. Every method names the generation it believes in and gets
 //! [`Kept::Lost`] when the copy is not of that generation, with nothing changed.
 mod local;
-mod redis;
-#[cfg(test)]
-pub(crate) use redis::redis_for_tests;
 
 pub use local::LocalQueueStore;
-pub use redis::RedisQueueStore;
 
 use async_trait::async_trait;
 use ledger::books::{QueueRecord, QueueStep};

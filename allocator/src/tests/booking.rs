@@ -1,10 +1,11 @@
 //! From a hold to a booking, through a log that fails in every way, and back.
-use super::venue::{Mood, Venue};
+use super::venue;
 use crate::ReleaseAnswer;
+use crate::conformance::venue::{Mood, Venue};
 use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, OutcomeApplier, Parts};
 use crate::{SeatAllocator, SeatHold};
-use ledger::conformance::sqlite_ledger;
 use ledger::{Booking, BookingCommand, BookingStatus, Message};
+use ledger_sqlite::testing::sqlite_ledger;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ fn accepted(answer: Result<BookAnswer, Error>) -> Booking {
 
 #[tokio::test]
 async fn a_hold_is_booked_sold_and_cancelled() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0, 1]).await;
     let booking = venue.booked(&hold).await;
     assert_eq!(booking.status, BookingStatus::Processing);
@@ -55,7 +56,7 @@ async fn a_hold_is_booked_sold_and_cancelled() {
 
 #[tokio::test]
 async fn a_log_that_is_down_changes_nothing() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     venue.log.is(Mood::Down);
     let error = venue.book(&hold, Some("key")).await.unwrap_err();
@@ -68,7 +69,7 @@ async fn a_log_that_is_down_changes_nothing() {
 
 #[tokio::test]
 async fn an_unknown_append_is_settled_by_the_second_book_or_the_sweeper() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     for (place, mood) in [(0, Mood::Mute), (1, Mood::Lossy)] {
         let hold = venue.held(&venue.account(), &[place]).await;
         venue.log.is(mood);
@@ -101,7 +102,7 @@ async fn an_unknown_append_is_settled_by_the_second_book_or_the_sweeper() {
 
 #[tokio::test]
 async fn a_second_book_first_applies_what_the_books_decided() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     let first = accepted(venue.book(&hold, Some("one")).await);
     venue.decide(false).await;
@@ -125,7 +126,7 @@ async fn a_second_book_first_applies_what_the_books_decided() {
 
 #[tokio::test]
 async fn a_release_first_applies_what_the_books_decided() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     accepted(venue.book(&hold, None).await);
     let release = || venue.seats.release(&hold.id, &hold.account);
@@ -137,7 +138,7 @@ async fn a_release_first_applies_what_the_books_decided() {
 
 #[tokio::test]
 async fn what_is_held_after_a_decline_is_known_before_the_applier_comes() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     venue.wait_seconds(299);
     let booking = venue.booked(&hold).await;
@@ -157,7 +158,7 @@ async fn what_is_held_after_a_decline_is_known_before_the_applier_comes() {
 
 #[tokio::test]
 async fn a_hold_that_the_store_has_forgotten_is_found_in_the_books() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let (bought, unknown) =
         (venue.held(&venue.account(), &[0]).await, venue.held(&venue.account(), &[1]).await);
     let booking = venue.booked(&bought).await;
@@ -175,7 +176,7 @@ async fn a_hold_that_the_store_has_forgotten_is_found_in_the_books() {
 
 #[tokio::test]
 async fn a_cancel_of_what_may_not_be_on_the_log_brings_the_command_along() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     venue.log.is(Mood::Lossy);
     let Error::OutcomeUnknown { booking, .. } = venue.book(&hold, None).await.unwrap_err() else {
@@ -195,7 +196,7 @@ async fn a_cancel_of_what_may_not_be_on_the_log_brings_the_command_along() {
 
 #[tokio::test]
 async fn an_outcome_that_does_not_fit_reloads_its_seats_from_the_record() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let (ann, bob) = (venue.account(), venue.account());
     let hold = venue.held(&ann, &[0, 1]).await;
     venue.booked(&hold).await;
@@ -216,7 +217,7 @@ async fn an_outcome_that_does_not_fit_reloads_its_seats_from_the_record() {
 
 #[tokio::test]
 async fn bounds_of_one_lock() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let many: Vec<u32> = (0..11).collect();
     assert_eq!(venue.lock(&venue.account(), &many).await, LockAnswer::OverCap);
     assert_eq!(venue.lock(&venue.account(), &[0, 1, 2, 3, 4]).await, LockAnswer::OverCap);
@@ -226,7 +227,7 @@ async fn bounds_of_one_lock() {
 
 #[tokio::test]
 async fn the_sweeper_ends_every_hold_that_is_due() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     for place in 0..5 {
         venue.held(&venue.account(), &[place]).await;
     }

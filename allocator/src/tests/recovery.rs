@@ -1,5 +1,6 @@
 //! Kill and start again: what the record and the journal say together is what is there.
-use super::venue::{Mood, Venue};
+use super::venue;
+use crate::conformance::venue::{Mood, Venue};
 use crate::{BookAnswer, HoldSweeper, LockAnswer};
 use ledger::books::Begun;
 use ledger::{BookingId, JournalEntry, PlaceBooking};
@@ -12,7 +13,7 @@ async fn generation(venue: &Venue) -> u64 {
 
 #[tokio::test]
 async fn every_state_survives_a_restart() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let ann = venue.account();
     let held = venue.held(&ann, &[0]).await;
     // Being paid: known to the log only.
@@ -50,7 +51,7 @@ async fn every_state_survives_a_restart() {
 
 #[tokio::test]
 async fn a_claim_in_the_record_wins_over_a_journalled_hold() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let (ann, bob) = (venue.account(), venue.account());
     let hold = venue.held(&ann, &[0, 1]).await;
     let other = venue.held(&bob, &[5]).await;
@@ -72,7 +73,7 @@ async fn a_claim_in_the_record_wins_over_a_journalled_hold() {
 
 #[tokio::test]
 async fn a_newer_hold_wins_over_one_whose_release_was_never_journalled() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let (ann, bob) = (venue.account(), venue.account());
     let stale = venue.held(&ann, &[0, 1]).await;
     let row = venue.ledger.journal.read(&venue.event.id).await.unwrap().pop();
@@ -92,7 +93,7 @@ async fn a_newer_hold_wins_over_one_whose_release_was_never_journalled() {
 
 #[tokio::test]
 async fn a_key_of_book_survives_a_restart() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let ann = venue.account();
     let (hold, other) = (venue.held(&ann, &[0]).await, venue.held(&ann, &[1]).await);
     let BookAnswer::Accepted(booking) = venue.book(&hold, Some("key")).await.unwrap() else {
@@ -109,7 +110,7 @@ async fn a_key_of_book_survives_a_restart() {
 
 #[tokio::test]
 async fn a_command_that_no_log_has_is_sent_by_the_next_process() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
     venue.log.is(Mood::Lossy);
     venue.book(&hold, None).await.unwrap_err();
@@ -134,7 +135,7 @@ async fn a_command_that_no_log_has_is_sent_by_the_next_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_touches_share_one_recovery() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     venue.held(&venue.account(), &[0]).await;
     assert_eq!(generation(&venue).await, 2);
     venue.restart();
@@ -154,7 +155,7 @@ fn ledger_account() -> ledger::AccountId {
 
 #[tokio::test]
 async fn another_node_that_recovers_is_given_time() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     venue.held(&venue.account(), &[0]).await;
     // Another node raises the generation, and has not loaded its copy yet.
     let events = &venue.ledger.books.events;

@@ -1,12 +1,12 @@
 //! The seat map: its JSON, its age, its version.
-use super::venue::Venue;
+use super::venue;
 use crate::{Availability, LockRequest, Wish};
 use ledger::{EventId, SectionId};
 use std::time::Duration;
 
 #[tokio::test]
 async fn the_map_is_what_the_contract_says() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     venue.held(&venue.account(), &[1, 2]).await;
     let floor = SectionId::parse("floor").unwrap();
     let request = LockRequest {
@@ -34,7 +34,7 @@ async fn the_map_is_what_the_contract_says() {
 
 #[tokio::test]
 async fn the_map_is_shared_until_it_is_old_and_changed() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let id = &venue.event.id;
     let first = venue.seats.seats(id).await.unwrap().unwrap();
     venue.held(&venue.account(), &[0]).await;
@@ -50,7 +50,7 @@ async fn the_map_is_shared_until_it_is_old_and_changed() {
 
 #[tokio::test]
 async fn versions_grow_over_a_restart() {
-    let mut venue = Venue::open().await;
+    let mut venue = venue().await;
     let version = |body: &[u8]| {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
         body["version"].as_u64().unwrap()
@@ -64,7 +64,7 @@ async fn versions_grow_over_a_restart() {
 
 #[tokio::test]
 async fn an_unknown_event_has_nothing_to_show() {
-    let venue = Venue::open().await;
+    let venue = venue().await;
     let unknown = EventId::parse("evt_unknown").unwrap();
     assert_eq!(venue.seats.seats(&unknown).await.unwrap(), None);
     assert_eq!(venue.seats.availability(&unknown).await.unwrap(), None);

@@ -4,7 +4,7 @@ use crate::faulty_log::{Faults, FaultyLog};
 use allocator::{HoldSweeper, LocalSeatStore, OutcomeApplier, SeatAllocator};
 use ingress::{Config, Parts, Server, sign_login};
 use ledger::books::{Begun, Settlement};
-use ledger::conformance::{TestLedger, sqlite_ledger};
+use ledger::conformance::TestLedger;
 use ledger::keys::Keyring;
 use ledger::projector::ProjectorConfig;
 use ledger::purchase::ChargeResult;
@@ -12,6 +12,7 @@ use ledger::{
     Account, AccountId, BookingCommand, BookingLog, Clock, Group, IdSource, Message, Projector,
     Role, Subscription,
 };
+use ledger_sqlite::testing::sqlite_ledger;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! The audit over a sound sale, and over the same sale with one thing wrong at a time.
-mod live;
-mod planted;
 mod queues;
 mod sale;
 

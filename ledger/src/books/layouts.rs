@@ -14,11 +14,11 @@ const DOING: &str = "reading an event's layout";
 /// The layouts last read, oldest first. The lock is held while one is read, so that a crowd that
 /// asks for the same event reads it once.
 #[derive(Default)]
-pub(crate) struct Layouts(Mutex<VecDeque<(EventId, Arc<Layout>)>>);
+pub struct Layouts(Mutex<VecDeque<(EventId, Arc<Layout>)>>);
 
 impl Layouts {
     /// The layout of an event; `read` gives its text if it was not read before.
-    pub(crate) async fn of(
+    pub async fn of(
         &self,
         event: &EventId,
         read: impl Future<Output = Result<String, StoreError>>,

@@ -48,7 +48,7 @@ pub struct RequestAnswer {
 }
 
 /// How long the one who began a request has it to itself (rule 18).
-pub(crate) const REQUEST_LEASE_SECONDS: u32 = 30;
+pub const REQUEST_LEASE_SECONDS: u32 = 30;
 
 /// The answer to beginning a keyed request.
 #[derive(Debug, Clone, PartialEq, Eq)]

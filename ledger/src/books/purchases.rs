@@ -45,7 +45,7 @@ pub enum DueWork {
 
 impl DueWork {
     /// What there is to do for a purchase; `None` when the gateway has nothing more to say.
-    pub(crate) fn of(purchase: Purchase) -> Option<Self> {
+    pub fn of(purchase: Purchase) -> Option<Self> {
         if purchase.awaits_gateway() {
             Some(Self::Resolve(Box::new(purchase)))
         } else if purchase.pending_refund().is_some() {

@@ -1,10 +1,10 @@
 //! Opening a batch of bookings in order, against what the record says of the places they want.
+use super::Entry;
 use super::{Ground, Opening, Purchase, Step, open};
 use crate::booking::{BookingOutcome, BookingStatus, PlaceBooking};
 use crate::books::Begun;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, BookingId, EventId, PlaceId};
-use crate::rows::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// When the gateway is asked again for a charge that was not answered: well after a usual answer,
@@ -12,23 +12,23 @@ use std::collections::{HashMap, HashSet};
 const FIRST_TRY_AFTER_MILLIS: i64 = 2_000;
 
 /// A place of an event.
-pub(crate) type PlaceKey = (EventId, PlaceId);
+pub type PlaceKey = (EventId, PlaceId);
 
 /// What the cap is counted on.
-pub(crate) type SeatsKey = (EventId, AccountId);
+pub type SeatsKey = (EventId, AccountId);
 
 /// Live claims and counts as they are, and as this batch changes them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Board {
-    pub(crate) owners: HashMap<PlaceKey, BookingId>,
-    pub(crate) seats: HashMap<SeatsKey, u32>,
+pub struct Board {
+    pub owners: HashMap<PlaceKey, BookingId>,
+    pub seats: HashMap<SeatsKey, u32>,
 }
 
 /// What a batch came to, and what has to be written of it.
 #[derive(Default)]
-pub(crate) struct Opened {
+pub struct Opened {
     /// The answers in the order of the batch.
-    pub(crate) begun: Vec<Begun>,
+    pub begun: Vec<Begun>,
     submitted: Vec<Purchase>,
     /// Places to claim, each for the submitted purchase at its index.
     places: Vec<(PlaceId, usize)>,
@@ -36,16 +36,16 @@ pub(crate) struct Opened {
 }
 
 /// True when the batch may still get places for it.
-pub(crate) fn may_claim(known: Option<&Purchase>) -> bool {
+pub fn may_claim(known: Option<&Purchase>) -> bool {
     known.is_none_or(|p| p.status == BookingStatus::Processing && !p.awaits_gateway())
 }
 
-pub(crate) fn seats_key(command: &PlaceBooking) -> SeatsKey {
+pub fn seats_key(command: &PlaceBooking) -> SeatsKey {
     (command.event_id.clone(), command.account_id.clone())
 }
 
 /// Decides who gets the places, in order. `known` are the records that exist already.
-pub(crate) fn open_batch(
+pub fn open_batch(
     batch: &[PlaceBooking],
     mut known: HashMap<BookingId, Purchase>,
     mut board: Board,
@@ -87,25 +87,25 @@ impl Opened {
     }
 
     /// The records to be written, each with the time of its first try.
-    pub(crate) fn entries(&self, now: Timestamp) -> impl Iterator<Item = Entry<'_>> {
+    pub fn entries(&self, now: Timestamp) -> impl Iterator<Item = Entry<'_>> {
         let first_try = Some(now.plus_millis(FIRST_TRY_AFTER_MILLIS));
         let submitted = self.submitted.iter().map(move |purchase| (purchase, first_try));
         submitted.chain(self.refused.iter().map(|step| (&step.purchase, None)))
     }
 
     /// Places to claim, each with the command that gets it.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = (&PlaceId, &PlaceBooking)> {
+    pub fn claims(&self) -> impl Iterator<Item = (&PlaceId, &PlaceBooking)> {
         let of = |index: &usize| self.submitted.get(*index).map(|purchase| &purchase.command);
         self.places.iter().filter_map(move |(place, index)| Some((place, of(index)?)))
     }
 
     /// Bookings that end here; only a record that was there before can have claims to give back.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = &Purchase> {
+    pub fn refused(&self) -> impl Iterator<Item = &Purchase> {
         self.refused.iter().map(|step| &step.purchase)
     }
 
     /// What outsiders must hear of.
-    pub(crate) fn news(&self) -> Vec<BookingOutcome> {
+    pub fn news(&self) -> Vec<BookingOutcome> {
         self.refused.iter().map(|step| step.purchase.outcome()).collect()
     }
 }

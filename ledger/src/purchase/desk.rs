@@ -1,32 +1,28 @@
 //! The purchases of a batch, the steps they take one after the other, and what is to be written.
+use super::Entry;
 use super::{ClaimEffect, Purchase, Step, cancel, refunded, settle};
 use crate::booking::{BookingOutcome, CancelBooking};
 use crate::books::{Refunded, Settlement};
 use crate::clock::Timestamp;
 use crate::ids::BookingId;
-use crate::rows::Entry;
 use crate::transfer::{Transfer, Unbalanced};
 use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
 
 /// Moves purchases that were read under a lock.
-pub(crate) struct Desk {
+pub struct Desk {
     /// As the batch has brought them so far, and when the gateway was to be asked before it.
     purchases: HashMap<BookingId, (Purchase, Option<Timestamp>)>,
     steps: Vec<Step>,
 }
 
 impl Desk {
-    pub(crate) fn open(found: Vec<(Purchase, Option<Timestamp>)>) -> Self {
+    pub fn open(found: Vec<(Purchase, Option<Timestamp>)>) -> Self {
         let keyed = found.into_iter().map(|entry| (entry.0.command.booking_id.clone(), entry));
         Self { purchases: keyed.collect(), steps: Vec::new() }
     }
 
-    pub(crate) fn settle(
-        &mut self,
-        batch: &[Settlement],
-        now: Timestamp,
-    ) -> Result<(), Unbalanced> {
+    pub fn settle(&mut self, batch: &[Settlement], now: Timestamp) -> Result<(), Unbalanced> {
         for Settlement { booking_id, result } in batch {
             self.try_step(booking_id, |purchase| settle(purchase, result, now))?;
         }
@@ -34,7 +30,7 @@ impl Desk {
     }
 
     /// `used` are bookings with a ticket that was used. Returns what to publish, new or not.
-    pub(crate) fn cancel(
+    pub fn cancel(
         &mut self,
         batch: &[CancelBooking],
         used: &HashSet<String>,
@@ -49,11 +45,7 @@ impl Desk {
         Ok(decided.map(Purchase::outcome).collect())
     }
 
-    pub(crate) fn refunded(
-        &mut self,
-        batch: &[Refunded],
-        now: Timestamp,
-    ) -> Result<(), Unbalanced> {
+    pub fn refunded(&mut self, batch: &[Refunded], now: Timestamp) -> Result<(), Unbalanced> {
         for Refunded { booking_id, refund_id } in batch {
             self.try_step(booking_id, |purchase| refunded(purchase, refund_id, now))?;
         }
@@ -75,12 +67,12 @@ impl Desk {
     }
 
     /// True when nothing has to be written.
-    pub(crate) fn is_still(&self) -> bool {
+    pub fn is_still(&self) -> bool {
         self.steps.is_empty()
     }
 
     /// The purchases that moved, each once, as they are after all their steps.
-    pub(crate) fn moved(&self, now: Timestamp) -> Vec<Entry<'_>> {
+    pub fn moved(&self, now: Timestamp) -> Vec<Entry<'_>> {
         let mut seen = HashSet::new();
         let moved = self.steps.iter().map(id_of).filter(|id| seen.insert(*id));
         let moved = moved.filter_map(|id| self.purchases.get(id));
@@ -88,21 +80,21 @@ impl Desk {
     }
 
     /// The purchases whose claims become sales.
-    pub(crate) fn sold(&self) -> Vec<&Purchase> {
+    pub fn sold(&self) -> Vec<&Purchase> {
         self.with(ClaimEffect::Sell).map(|step| &step.purchase).collect()
     }
 
     /// The purchases whose claims end.
-    pub(crate) fn released(&self) -> Vec<&Purchase> {
+    pub fn released(&self) -> Vec<&Purchase> {
         self.with(ClaimEffect::Release).map(|step| &step.purchase).collect()
     }
 
-    pub(crate) fn transfers(&self) -> Vec<&Transfer> {
+    pub fn transfers(&self) -> Vec<&Transfer> {
         self.steps.iter().filter_map(|step| step.transfer.as_ref()).collect()
     }
 
     /// The outcomes that outsiders must hear of, the last of each booking.
-    pub(crate) fn news(&self) -> Vec<BookingOutcome> {
+    pub fn news(&self) -> Vec<BookingOutcome> {
         let mut seen = HashSet::new();
         let loud = self.steps.iter().filter(|step| step.publish).map(id_of);
         let loud = loud.filter(|id| seen.insert(*id));

@@ -1,15 +1,14 @@
 //! The bounds of the ledger and of the servers that keep it.
-use ledger::kafka::KafkaBounds;
-use ledger::postgres::PgBounds;
-use ledger::redis::RedisBounds;
-use ledger::scylla::{ScyllaBounds, ViewConsistency};
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::fmt;
+#[cfg(any(feature = "kafka", feature = "scylla"))]
 use std::time::Duration;
 
+#[cfg(feature = "kafka")]
 const HOUR_SECONDS: u64 = 60 * 60;
-const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
+#[cfg(feature = "scylla")]
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// The ledger's bounds.
 #[derive(Debug, Deserialize)]
@@ -101,9 +100,10 @@ pub enum Consistency {
     Quorum,
 }
 
+#[cfg(feature = "postgres")]
 impl PostgresSettings {
-    pub fn bounds(&self) -> PgBounds {
-        PgBounds {
+    pub fn bounds(&self) -> ledger_postgres::PgBounds {
+        ledger_postgres::PgBounds {
             connections_max: self.connections_max,
             acquire_timeout_ms: self.acquire_timeout_ms,
             lock_timeout_ms: self.lock_timeout_ms,
@@ -112,10 +112,11 @@ impl PostgresSettings {
     }
 }
 
+#[cfg(feature = "kafka")]
 impl KafkaSettings {
-    pub fn bounds(&self) -> KafkaBounds {
+    pub fn bounds(&self) -> ledger_kafka::KafkaBounds {
         let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(HOUR_SECONDS));
-        KafkaBounds {
+        ledger_kafka::KafkaBounds {
             name_prefix: self.name_prefix.clone(),
             bookings_partitions: self.bookings_partitions,
             outcomes_partitions: self.outcomes_partitions,
@@ -156,9 +157,10 @@ impl fmt::Debug for Property {
     }
 }
 
+#[cfg(feature = "scylla")]
 impl ScyllaSettings {
-    pub fn bounds(&self) -> ScyllaBounds {
-        ScyllaBounds {
+    pub fn bounds(&self) -> ledger_scylla::ScyllaBounds {
+        ledger_scylla::ScyllaBounds {
             replication: self.replication,
             consistency: self.consistency.into(),
             ttl: Duration::from_secs(self.ttl_days.saturating_mul(DAY_SECONDS)),
@@ -169,9 +171,10 @@ impl ScyllaSettings {
     }
 }
 
+#[cfg(feature = "redis")]
 impl RedisSettings {
-    pub fn bounds(&self) -> RedisBounds {
-        RedisBounds {
+    pub fn bounds(&self) -> redis_client::RedisBounds {
+        redis_client::RedisBounds {
             connect_timeout_ms: self.connect_timeout_ms,
             response_timeout_ms: self.response_timeout_ms,
             inflight_max: self.inflight_max,
@@ -179,7 +182,8 @@ impl RedisSettings {
     }
 }
 
-impl From<Consistency> for ViewConsistency {
+#[cfg(feature = "scylla")]
+impl From<Consistency> for ledger_scylla::ViewConsistency {
     fn from(consistency: Consistency) -> Self {
         match consistency {
             Consistency::One => Self::One,

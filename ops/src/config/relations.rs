@@ -5,13 +5,14 @@ pub(crate) use backends::only_alone;
 
 use super::{Configuration, GatewayUrl, Profile};
 use anyhow::{Context, anyhow, ensure};
-use payment_worker::gateway::Simulation;
+use payment_simulator::Simulation;
 
 /// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
 const LEEWAY_SECONDS_MAX: u32 = 5;
 
 /// Fails with a message that names the keys.
 pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
+    super::compiled::check(&config.stores)?;
     backends::check(config)?;
     for (key, address) in [("listen", &config.listen), ("admin_listen", &config.admin_listen)] {
         let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>().is_ok());

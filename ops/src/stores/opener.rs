@@ -1,38 +1,42 @@
 //! The one place that chooses backends: each seam's URL becomes a store, each server is opened once.
 use super::watch::Probe;
 use crate::config::{
-    Address, BooksUrl, Configuration, GatewayUrl, LedgerBounds, LogUrl, QueueUrl, SeatsUrl,
-    StoreUrls, ViewsUrl,
+    BooksUrl, Configuration, GatewayUrl, LedgerBounds, LogUrl, QueueUrl, SeatsUrl, StoreUrls,
+    ViewsUrl,
 };
 use crate::folder;
 use allocator::SeatStore;
 use anyhow::{Context, ensure};
-use ledger::kafka::KafkaLog;
-use ledger::postgres::{self, PgStore, PgViews};
-use ledger::redis::{Redis, cmd};
-use ledger::scylla::ScyllaViews;
-use ledger::sqlite::{self, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
 use ledger::{BookingId, BookingLog, Books, Clock, IdSource, QueueId, SeatJournal, Views};
-use payment_worker::gateway::{HttpGateway, PaymentGateway, SimulatedGateway, Simulation};
+use ledger_sqlite::{Migrator, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
+use payment_simulator::{SimulatedGateway, Simulation};
+use payment_worker::gateway::{HttpGateway, PaymentGateway};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch as channel;
-use waiting_room::{Mark, QueueStore, RedisQueueStore};
+use waiting_room::QueueStore;
 
 /// An id that nothing has: asking for it costs a server next to nothing.
-const NOTHING: &str = "none";
+pub(super) const NOTHING: &str = "none";
 
 /// Opens stores one by one, and closes what it opened. A verb opens only what it needs.
 pub(crate) struct Opener {
     data: PathBuf,
-    bounds: Arc<LedgerBounds>,
+    /// Only servers have bounds.
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "kafka", feature = "postgres", feature = "scylla")),
+        expect(dead_code, reason = "no server is built in")
+    )]
+    pub(super) bounds: Arc<LedgerBounds>,
     payment_worker: payment_worker::Config,
     files: HashMap<PathBuf, SqliteFile>,
-    databases: HashMap<String, PgStore>,
-    log: Option<KafkaLog>,
+    #[cfg(feature = "postgres")]
+    pub(super) databases: HashMap<String, ledger_postgres::PgStore>,
+    #[cfg(feature = "kafka")]
+    pub(super) log: Option<ledger_kafka::KafkaLog>,
     journal: Option<SqliteJournal>,
-    probes: Vec<Probe>,
+    pub(super) probes: Vec<Probe>,
 }
 
 impl Opener {
@@ -42,7 +46,9 @@ impl Opener {
             bounds: config.ledger.clone(),
             payment_worker: config.payment_worker.clone(),
             files: HashMap::new(),
+            #[cfg(feature = "postgres")]
             databases: HashMap::new(),
+            #[cfg(feature = "kafka")]
             log: None,
             journal: None,
             probes: Vec::new(),
@@ -61,11 +67,9 @@ impl Opener {
     pub(crate) async fn books(&mut self, url: &BooksUrl) -> anyhow::Result<Books> {
         let books = match url {
             BooksUrl::Sqlite(file) => {
-                return Ok(sqlite::open_books(&self.record(file.under(&self.data)).await?));
+                return Ok(ledger_sqlite::open_books(&self.record(file.under(&self.data)).await?));
             }
-            BooksUrl::Postgres(address) => {
-                postgres::open_books(&self.database(address).await.context("stores.books")?)
-            }
+            BooksUrl::Postgres(address) => self.postgres_books(address).await?,
         };
         let (events, nothing) = (books.events.clone(), QueueId::parse(NOTHING)?);
         self.probes.push(Probe::new("books", move || {
@@ -81,17 +85,7 @@ impl Opener {
                 let file = self.record(file.under(&self.data)).await?;
                 Ok(Arc::new(SqliteLog::new(file, Clock::System)))
             }
-            LogUrl::Kafka(brokers) => {
-                let log = KafkaLog::open(brokers, self.bounds.kafka.bounds(), Clock::System).await;
-                let log = log.with_context(|| format!("stores.bookings at kafka://{brokers}"))?;
-                self.log = Some(log.clone());
-                let asked = log.clone();
-                self.probes.push(Probe::new("bookings", move || {
-                    let log = asked.clone();
-                    async move { log.reach().await }
-                }));
-                Ok(Arc::new(log))
-            }
+            LogUrl::Kafka(brokers) => self.kafka_log(brokers).await,
         }
     }
 
@@ -103,13 +97,9 @@ impl Opener {
             }
             (ViewsUrl::Postgres(address), _)
             | (ViewsUrl::WithBooks, BooksUrl::Postgres(address)) => {
-                Arc::new(PgViews::new(self.database(address).await.context("stores.views")?))
+                self.postgres_views(address).await?
             }
-            (ViewsUrl::Scylla { nodes, keyspace }, _) => {
-                let bounds = self.bounds.scylla.bounds();
-                let views = ScyllaViews::open(nodes.rest(), keyspace, bounds, Clock::System).await;
-                Arc::new(views.with_context(|| format!("stores.views at {}", nodes.shown()))?)
-            }
+            (ViewsUrl::Scylla { nodes, keyspace }, _) => self.scylla_views(nodes, keyspace).await?,
         };
         let (asked, nothing) = (views.clone(), BookingId::parse(NOTHING)?);
         self.probes.push(Probe::new("views", move || {
@@ -124,43 +114,23 @@ impl Opener {
         url: &QueueUrl,
         ids: &IdSource,
     ) -> anyhow::Result<Arc<dyn QueueStore>> {
-        let address = match url {
-            QueueUrl::Local => return Ok(Arc::new(waiting_room::LocalQueueStore::new())),
-            QueueUrl::Redis(address) => address,
-        };
-        let opened = RedisQueueStore::open(address.as_str(), self.bounds.redis.bounds(), ids).await;
-        let queue = opened.with_context(|| format!("stores.queue at {}", address.shown()))?;
-        let (asked, nothing) = (queue.clone(), QueueId::parse(NOTHING)?);
-        self.probes.push(Probe::new("queue", move || {
-            let (queue, nothing) = (asked.clone(), nothing.clone());
-            async move {
-                let mark = Mark { queue: &nothing, generation: 0, now: Clock::System.now() };
-                // There is no such queue; that the answer comes is what counts.
-                queue.look(mark, None).await.map(drop)
-            }
-        }));
-        Ok(Arc::new(queue))
+        match url {
+            QueueUrl::Local => Ok(Arc::new(waiting_room::LocalQueueStore::new())),
+            QueueUrl::Redis(address) => self.redis_queue(address, ids).await,
+        }
     }
 
     pub(crate) async fn seats(&mut self, url: &SeatsUrl) -> anyhow::Result<Arc<dyn SeatStore>> {
-        let address = match url {
+        match url {
             SeatsUrl::Local => {
                 // The data folder's own file keeps the seat journal.
                 let journal = SqliteJournal::new(self.record(self.data.join("tidegate.db")).await?);
                 self.journal = Some(journal.clone());
                 let kept: Arc<dyn SeatJournal> = Arc::new(journal);
-                return Ok(Arc::new(allocator::LocalSeatStore::new(kept)));
+                Ok(Arc::new(allocator::LocalSeatStore::new(kept)))
             }
-            SeatsUrl::Redis(address) => address,
-        };
-        let opened = Redis::open(address.as_str(), self.bounds.redis.bounds()).await;
-        let redis = opened.with_context(|| format!("stores.seats at {}", address.shown()))?;
-        let asked = redis.clone();
-        self.probes.push(Probe::new("seats", move || {
-            let redis = asked.clone();
-            async move { redis.ask("asking Redis whether it is there", &cmd("PING")).await.map(drop) }
-        }));
-        Ok(Arc::new(allocator::RedisSeatStore::on(redis)))
+            SeatsUrl::Redis(address) => self.redis_seats(address).await,
+        }
     }
 
     /// The simulation in process keeps its own log beside the data.
@@ -171,7 +141,7 @@ impl Opener {
         match url {
             GatewayUrl::Simulated(query) => {
                 let simulation = Simulation::parse(query).context("payment.gateway")?;
-                let migrations = &payment_worker::gateway::MIGRATIONS;
+                let migrations = &payment_simulator::MIGRATIONS;
                 let file = self.file(gateway_db(&self.data), migrations).await?;
                 Ok(Arc::new(SimulatedGateway::new(simulation, file, Clock::System)))
             }
@@ -198,9 +168,11 @@ impl Opener {
 
     /// Waits for the writes in hand and closes everything.
     pub(crate) async fn close(self) {
+        #[cfg(feature = "kafka")]
         if let Some(log) = self.log {
             log.close().await;
         }
+        #[cfg(feature = "postgres")]
         for database in self.databases.values() {
             database.close().await;
         }
@@ -209,25 +181,11 @@ impl Opener {
         }
     }
 
-    async fn database(&mut self, address: &Address) -> anyhow::Result<PgStore> {
-        if let Some(database) = self.databases.get(address.as_str()) {
-            return Ok(database.clone());
-        }
-        let database = PgStore::open(address.as_str(), self.bounds.postgres.bounds()).await;
-        let database = database.with_context(|| address.shown())?;
-        self.databases.insert(address.as_str().to_owned(), database.clone());
-        Ok(database)
-    }
-
     async fn record(&mut self, path: PathBuf) -> anyhow::Result<SqliteFile> {
-        self.file(path, &sqlite::MIGRATIONS).await
+        self.file(path, &ledger_sqlite::MIGRATIONS).await
     }
 
-    async fn file(
-        &mut self,
-        path: PathBuf,
-        migrations: &sqlx::migrate::Migrator,
-    ) -> anyhow::Result<SqliteFile> {
+    async fn file(&mut self, path: PathBuf, migrations: &Migrator) -> anyhow::Result<SqliteFile> {
         if let Some(file) = self.files.get(&path) {
             return Ok(file.clone());
         }

@@ -6,8 +6,8 @@ use crate::stores::gateway_db;
 use crate::{Failure, folder, logs};
 use anyhow::{Context, anyhow};
 use ledger::Clock;
-use ledger::sqlite::SqliteFile;
-use payment_worker::gateway::{MIGRATIONS, SimulatedGateway, Simulation, serve};
+use ledger_sqlite::SqliteFile;
+use payment_simulator::{MIGRATIONS, SimulatedGateway, Simulation, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -45,7 +45,7 @@ async fn while_postgres_is_away_visitors_are_told_to_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_visitors_are_told_to_come_back() {
     let sale = SharedSale::prepare(Fast::Redis).await;
-    let (mut way, redis) = Way::to(&ledger::conformance::redis::single()).await;
+    let (mut way, redis) = Way::to(&redis_client::testing::single()).await;
     let node = sale.node_by("a", &[("TIDEGATE_STORES_SEATS", &redis)]).await;
     away_and_back(&sale, node, &mut way, "seats").await;
     sale.remove().await;

@@ -1,6 +1,7 @@
 //! The whole system from outside: the real executable, real sockets, real files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod harness;
+mod servers;
 mod shared;
 
 mod away;

@@ -1,8 +1,8 @@
 //! A sale on the shared servers: its own database, topics, keyspace and gateway, and any number of
 //! nodes.
 use crate::harness::{Node, PATIENCE, minted, tidegate, verb};
-use ledger::conformance::redis;
-use ledger::conformance::servers::TestServers;
+use crate::servers::TestServers;
+use redis_client::testing as redis;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tempfile::TempDir;

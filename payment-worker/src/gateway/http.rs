@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn addresses_are_plain_http() {
-        let config = crate::testing::config();
+        let config = crate::conformance::config();
         let check = |address: &str, good: bool| {
             assert_eq!(HttpGateway::new(address, &config).is_ok(), good, "{address}");
         };

@@ -4,80 +4,80 @@ use ledger::{BookingId, Currency, Money, RefundId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The header that names a request's effect.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The problem code of a key that was used for another request.
-pub(super) const KEY_REUSED: &str = "idempotency_mismatch";
+pub const KEY_REUSED: &str = "idempotency_mismatch";
 /// Rows a list has when the request does not say, and the most it may ask for.
-pub(super) const LIST_LIMIT_DEFAULT: u32 = 50;
-pub(super) const LIST_LIMIT_MAX: u32 = 1_000;
+pub const LIST_LIMIT_DEFAULT: u32 = 50;
+pub const LIST_LIMIT_MAX: u32 = 1_000;
 
 /// The body of `POST /v1/charges`. No `Debug`: it carries the payment token.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewCharge {
-    pub(super) amount: i64,
-    pub(super) currency: Currency,
-    pub(super) source: String,
+pub struct NewCharge {
+    pub amount: i64,
+    pub currency: Currency,
+    pub source: String,
 }
 
 /// The body of `POST /v1/refunds`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewRefund {
-    pub(super) charge: String,
-    pub(super) booking_id: BookingId,
-    pub(super) amount: i64,
-    pub(super) currency: Currency,
+pub struct NewRefund {
+    pub charge: String,
+    pub booking_id: BookingId,
+    pub amount: i64,
+    pub currency: Currency,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub enum Status {
     Succeeded,
     Failed,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Charge {
-    pub(super) id: String,
-    pub(super) object: String,
-    pub(super) booking_id: BookingId,
-    pub(super) amount: i64,
-    pub(super) currency: Currency,
-    pub(super) status: Status,
-    pub(super) failure_code: Option<String>,
+pub struct Charge {
+    pub id: String,
+    pub object: String,
+    pub booking_id: BookingId,
+    pub amount: i64,
+    pub currency: Currency,
+    pub status: Status,
+    pub failure_code: Option<String>,
     /// When the request reached the gateway.
-    pub(super) received_at_ms: Timestamp,
+    pub received_at_ms: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Refund {
-    pub(super) id: String,
-    pub(super) object: String,
-    pub(super) refund_id: RefundId,
-    pub(super) booking_id: BookingId,
-    pub(super) charge: String,
-    pub(super) amount: i64,
-    pub(super) currency: Currency,
-    pub(super) received_at_ms: Timestamp,
+pub struct Refund {
+    pub id: String,
+    pub object: String,
+    pub refund_id: RefundId,
+    pub booking_id: BookingId,
+    pub charge: String,
+    pub amount: i64,
+    pub currency: Currency,
+    pub received_at_ms: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct List<T> {
-    pub(super) object: String,
-    pub(super) data: Vec<T>,
-    pub(super) has_more: bool,
+pub struct List<T> {
+    pub object: String,
+    pub data: Vec<T>,
+    pub has_more: bool,
 }
 
 /// An RFC 9457 problem. A declined charge is one too, as with Stripe, and says why.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Problem {
+pub struct Problem {
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) title: String,
-    pub(super) status: u16,
-    pub(super) code: String,
-    pub(super) detail: String,
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub code: String,
+    pub detail: String,
 }
 
 impl From<ChargeRecord> for Charge {

@@ -4,61 +4,61 @@ use crate::store::Loaded;
 use ledger::{AccountId, AdmissionSource, QueueSettings, Timestamp};
 
 /// What a line has right after it was loaded. Nothing is leased, pending or given up then.
-pub(crate) struct Image {
-    pub(crate) generation: u64,
-    pub(crate) settings: QueueSettings,
-    pub(crate) revision: u64,
+pub struct Image {
+    pub generation: u64,
+    pub settings: QueueSettings,
+    pub revision: u64,
     /// The greatest number given.
-    pub(crate) given: u64,
-    pub(crate) now_serving: u64,
-    pub(crate) rate_units: u64,
-    pub(crate) budget_units: u64,
-    pub(crate) granting_millis: i64,
-    pub(crate) calls: CallsImage,
+    pub given: u64,
+    pub now_serving: u64,
+    pub rate_units: u64,
+    pub budget_units: u64,
+    pub granting_millis: i64,
+    pub calls: CallsImage,
     /// Ranges of numbers that may have no holder, ascending.
-    pub(crate) doubtful: Vec<(u64, u64)>,
+    pub doubtful: Vec<(u64, u64)>,
     /// Admitted numbers by when their slots end, so that of two slots of one account the last
     /// is the one that may be live.
-    pub(crate) slots: Vec<SlotImage>,
+    pub slots: Vec<SlotImage>,
 }
 
-pub(crate) struct CallsImage {
-    pub(crate) calls: Vec<CallImage>,
+pub struct CallsImage {
+    pub calls: Vec<CallImage>,
     /// The first call whose claim window is open.
-    pub(crate) open_from: usize,
-    pub(crate) outstanding: u64,
-    pub(crate) missed_to: u64,
-    pub(crate) seen: (u64, u64),
+    pub open_from: usize,
+    pub outstanding: u64,
+    pub missed_to: u64,
+    pub seen: (u64, u64),
 }
 
-pub(crate) struct CallImage {
-    pub(crate) upto: u64,
-    pub(crate) at: i64,
-    pub(crate) called: u64,
-    pub(crate) answered: u64,
+pub struct CallImage {
+    pub upto: u64,
+    pub at: i64,
+    pub called: u64,
+    pub answered: u64,
 }
 
-pub(crate) struct SlotImage {
-    pub(crate) number: u64,
-    pub(crate) account: AccountId,
-    pub(crate) at: Timestamp,
-    pub(crate) until: Timestamp,
-    pub(crate) source: AdmissionSource,
+pub struct SlotImage {
+    pub number: u64,
+    pub account: AccountId,
+    pub at: Timestamp,
+    pub until: Timestamp,
+    pub source: AdmissionSource,
     /// False when it was ended before its time; one whose time has come may still be true.
-    pub(crate) live: bool,
+    pub live: bool,
 }
 
 impl Image {
     /// The image of what `Books` know, at no particular time: the copy has a clock of its own,
     /// and ends what is due by that.
-    pub(crate) fn load(loaded: &Loaded) -> Self {
+    pub fn load(loaded: &Loaded) -> Self {
         Line::load(loaded, Timestamp::from_millis(0)).image()
     }
 }
 
 impl Line {
     /// What is counted and no answer tells.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "conformance"))]
     pub(crate) fn counters(&self) -> Vec<i64> {
         let calls = self.calls.image();
         let counts = [
@@ -73,7 +73,7 @@ impl Line {
             calls.seen.0,
             calls.seen.1,
         ];
-        let counts = counts.iter().map(|count| i64::try_from(*count).unwrap());
+        let counts = counts.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX));
         std::iter::once(self.now.millis()).chain(counts).collect()
     }
 

@@ -1,6 +1,5 @@
 //! The waiting room on the embedded ledger: a whole sale's worth of joins, claims and losses.
 mod faults;
-mod nodes;
 mod sale;
 mod settings;
 
@@ -8,8 +7,9 @@ use super::*;
 use crate::store::LocalQueueStore;
 use crate::{Pacer, PlaceState};
 use ledger::books::EventCreated;
-use ledger::conformance::{TestLedger, sqlite_ledger_at};
+use ledger::conformance::TestLedger;
 use ledger::{DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, SaleTerms, Timestamp};
+use ledger_sqlite::testing::sqlite_ledger_at;
 use std::collections::HashMap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -26,8 +26,9 @@ impl LocalQueueStore {
         self.lines.write().expect("no panic while the lock is held").remove(queue);
     }
 
-    #[cfg(test)]
-    pub(super) fn counters(&self, queue: &QueueId) -> Vec<i64> {
+    /// What a line counts and no answer tells.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn counters(&self, queue: &QueueId) -> Vec<i64> {
         let lines = self.lines.read().expect("no panic while the lock is held");
         lines[queue].lock().expect("no panic while the lock is held").counters()
     }

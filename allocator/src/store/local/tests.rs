@@ -3,7 +3,8 @@ use super::*;
 use crate::conformance::{self, House};
 use crate::store::Truth;
 use ledger::BookingStatus;
-use ledger::conformance::{TestLedger, sqlite_ledger};
+use ledger::conformance::TestLedger;
+use ledger_sqlite::testing::sqlite_ledger;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn store(journal: Arc<dyn SeatJournal>) -> Arc<dyn SeatStore> {

@@ -1,17 +1,15 @@
 //! A Redis of our own, and an allocator on it with one fresh event after the other.
 use crate::operator::Scratch;
 use allocator::store::{At, Limits, Lock};
-use allocator::{
-    Config, LockAnswer, LockRequest, Parts, RedisSeatStore, ScriptCall, SeatAllocator, SeatStore,
-    Wish,
-};
+use allocator::{Config, LockAnswer, LockRequest, Parts, SeatAllocator, SeatStore, Wish};
+use allocator_redis::{RedisSeatStore, ScriptCall};
 use anyhow::{Context, bail};
-use ledger::redis::{Redis, RedisBounds, Value, cmd};
-use ledger::sqlite::{MIGRATIONS, SqliteFile, SqliteLog, open_books};
 use ledger::{
     Books, Clock, Currency, Event, EventId, IdSource, Layout, Money, QueueId, QueueSettings, Row,
     SaleTerms, Seating, Section, SectionId,
 };
+use ledger_sqlite::{MIGRATIONS, SqliteFile, SqliteLog, open_books};
+use redis_client::{Redis, RedisBounds, Value, cmd};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;

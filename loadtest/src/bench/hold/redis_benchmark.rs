@@ -1,5 +1,5 @@
 //! redis-benchmark with a script: every account and every hold a new one.
-use allocator::ScriptCall;
+use allocator_redis::ScriptCall;
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -3,8 +3,8 @@ use super::{ProduceFlags, Side, messages, topic};
 use crate::say;
 use anyhow::{Context, bail};
 use clap::Args;
-use ledger::kafka::{KafkaBounds, KafkaLog};
 use ledger::{BookingLog, Clock, Message};
+use ledger_kafka::{KafkaBounds, KafkaLog};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -149,7 +149,7 @@ fn bare(flags: &SideFlags) -> anyhow::Result<()> {
     })
 }
 
-/// The settings of `ledger::kafka`.
+/// The settings of `ledger_kafka`.
 fn bare_producer(broker: &str) -> anyhow::Result<BaseProducer<Deliveries>> {
     let mut config = ClientConfig::new();
     config

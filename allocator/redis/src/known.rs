@@ -1,0 +1,78 @@
+//! What this node remembers of an event: its keys, its shape, and the letters it read last.
+use super::reply::{Reply, strange};
+use super::shape::Shape;
+use super::wire::Wire;
+use allocator::Counts;
+use ledger::{Event, StoreError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) struct Known {
+    /// Fields, letters, ends of what is held, ends of what is over, deadlines: as in copy.lua.
+    pub(super) keys: [String; 5],
+    shape: Shape,
+    last: Mutex<Option<Letters>>,
+}
+
+/// Every place at one moment.
+#[derive(Clone)]
+pub(super) struct Letters {
+    generation: u64,
+    pub(super) changes: u64,
+    pub(super) places: Arc<[u8]>,
+    pub(super) counts: Counts,
+}
+
+impl Known {
+    pub(super) fn of(event: &Event) -> Self {
+        let keys = KEYS.map(|key| format!("seats:{{{}}}:{key}", event.id));
+        Self { keys, shape: Shape::of(&event.layout), last: Mutex::new(None) }
+    }
+
+    /// Keys for a copy that is being built.
+    pub(super) fn beside(&self, build: &str) -> [String; 5] {
+        self.keys.each_ref().map(|key| format!("{key}:{build}"))
+    }
+
+    pub(super) fn wire<'a>(&'a self, event: &'a Event) -> Wire<'a> {
+        Wire { event, shape: &self.shape }
+    }
+
+    /// The letters as they were read last, under the same mark.
+    pub(super) fn last(&self, generation: u64) -> Option<Letters> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|letters| letters.generation == generation).cloned()
+    }
+
+    /// The letters of an answer; they are left out when nothing changed since `last`.
+    pub(super) fn letters(
+        &self,
+        generation: u64,
+        last: Option<Letters>,
+        reply: &mut Reply,
+    ) -> Result<Letters, StoreError> {
+        let changes = u64::try_from(reply.whole()?).map_err(|_| strange())?;
+        let string = reply.bytes()?;
+        if string.is_empty() {
+            return last.filter(|last| last.changes == changes).ok_or_else(strange);
+        }
+        let places = self.shape.unpacked(&string).ok_or_else(strange)?;
+        let counts = Counts::over(&places);
+        let letters = Letters { generation, changes, places: places.into(), counts };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A late answer does not replace a newer one.
+        let newer = |last: &Letters| (last.generation, last.changes) > (generation, changes);
+        if !last.as_ref().is_some_and(newer) {
+            *last = Some(letters.clone());
+        }
+        Ok(letters)
+    }
+}
+
+const KEYS: [&str; 5] = ["fields", "letters", "held", "over", "paying"];
+
+impl Letters {
+    /// What a script is told of the letters that are known already.
+    pub(super) fn changes(last: Option<&Self>) -> String {
+        last.map(|last| last.changes.to_string()).unwrap_or_default()
+    }
+}

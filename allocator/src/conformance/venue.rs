@@ -1,0 +1,242 @@
+//! An embedded ledger with one event, an allocator on it, and a payment worker played by hand.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use super::House;
+use crate::store::{Applied, At};
+use crate::{
+    BookAnswer, BookRequest, BookTarget, Config, Error, Keyed, LocalSeatStore, LockAnswer,
+    LockRequest, Parts, SeatAllocator, SeatHold, SeatStore, Wish,
+};
+use async_trait::async_trait;
+use ledger::books::{Begun, Settlement};
+use ledger::conformance::TestLedger;
+use ledger::purchase::ChargeResult;
+use ledger::{
+    AccountId, Backlog, Booking, BookingCommand, BookingLog, BookingOutcome, Clock, Event, Group,
+    IdSource, Message, PaymentToken, PlaceBooking, QueueSettings, StoreError, Subscription,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub struct Venue {
+    pub ledger: TestLedger,
+    pub log: Arc<MoodyLog>,
+    pub clock: Clock,
+    pub ids: IdSource,
+    pub event: Arc<Event>,
+    pub seats: SeatAllocator,
+}
+
+/// How the log behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Well,
+    /// Refuses, and says so.
+    Down,
+    /// Appends, and loses the reply.
+    Mute,
+    /// Loses the messages, and cannot say so.
+    Lossy,
+}
+
+pub struct MoodyLog {
+    inner: Arc<dyn BookingLog>,
+    mood: Mutex<Mood>,
+    /// Every message that was appended.
+    pub appended: Mutex<Vec<Message>>,
+}
+
+impl Venue {
+    /// On `ledger`, whose log goes by `clock`, with a seat store that outlives the process, or the
+    /// local one.
+    pub async fn open(
+        ledger: TestLedger,
+        clock: Clock,
+        shared: Option<Arc<dyn SeatStore>>,
+    ) -> Self {
+        let ids = if shared.is_some() { IdSource::system() } else { IdSource::seeded(1) };
+        let event = Arc::new(House::event(&ids));
+        let queue = Some(QueueSettings::default());
+        ledger.books.events.create(&event, queue).await.unwrap();
+        let log = Arc::new(MoodyLog {
+            inner: ledger.log.clone(),
+            mood: Mutex::new(Mood::Well),
+            appended: Mutex::default(),
+        });
+        let local = || Arc::new(LocalSeatStore::new(ledger.journal.clone())) as Arc<dyn SeatStore>;
+        let seats = allocator(shared.unwrap_or_else(local), &ledger, log.clone(), &clock, &ids);
+        Self { ledger, log, clock, ids, event, seats }
+    }
+
+    /// Another node over the same record and log.
+    pub fn node(&self, store: Arc<dyn SeatStore>) -> SeatAllocator {
+        allocator(store, &self.ledger, self.log.clone(), &self.clock, &self.ids)
+    }
+
+    /// The process dies and another one starts on what it left.
+    pub fn restart(&mut self) {
+        self.seats = self.node(Arc::new(LocalSeatStore::new(self.ledger.journal.clone())));
+    }
+
+    /// As the event's seats are asked under this mark.
+    pub fn at(&self, generation: u64) -> At {
+        self.seats.at(&self.seats.slot(&self.event), generation)
+    }
+
+    /// One node hears of an outcome.
+    pub async fn apply(
+        &self,
+        seats: &SeatAllocator,
+        outcome: &BookingOutcome,
+    ) -> Result<Applied, Error> {
+        seats.apply(&seats.slot(&self.event), outcome).await
+    }
+
+    pub fn account(&self) -> AccountId {
+        self.ids.account(self.clock.now())
+    }
+
+    pub fn wait_seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub async fn lock(&self, who: &AccountId, places: &[u32]) -> LockAnswer {
+        let request = LockRequest {
+            event: self.event.clone(),
+            account: who.clone(),
+            slot: None,
+            wish: Wish::Places(places.to_vec()),
+            key: None,
+        };
+        self.seats.lock(request).await.unwrap()
+    }
+
+    pub async fn held(&self, who: &AccountId, places: &[u32]) -> SeatHold {
+        match self.lock(who, places).await {
+            LockAnswer::Held(hold) => hold,
+            other => panic!("expected a hold, got {other:?}"),
+        }
+    }
+
+    pub async fn book(&self, hold: &SeatHold, key: Option<&str>) -> Result<BookAnswer, Error> {
+        let key = key.map(|key| Keyed { key: key.to_owned(), body_hash: [0; 32] });
+        let request = BookRequest {
+            event: self.event.clone(),
+            account: hold.account.clone(),
+            target: BookTarget::Hold(hold.id.clone()),
+            payment_token: PaymentToken::parse("tok_good").unwrap(),
+            key,
+        };
+        self.seats.book(request).await
+    }
+
+    pub async fn booked(&self, hold: &SeatHold) -> Booking {
+        match self.book(hold, None).await.unwrap() {
+            BookAnswer::Accepted(booking) => *booking,
+            other => panic!("expected a booking, got {other:?}"),
+        }
+    }
+
+    /// The letters of the first places.
+    pub async fn drawn(&self, places: usize) -> String {
+        // Older than any map may be.
+        self.clock.advance(Duration::from_millis(1));
+        let shown = self.seats.seats(&self.event.id).await.unwrap().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+        body["sections"]["stalls"].as_str().unwrap()[..places].to_owned()
+    }
+
+    pub fn commands(&self) -> Vec<PlaceBooking> {
+        let appended = self.log.appended.lock().unwrap();
+        let place = |message: &Message| match message {
+            Message::Command(BookingCommand::Place(command)) => Some(command.clone()),
+            Message::Command(BookingCommand::Cancel(_)) | Message::Outcome(_) => None,
+        };
+        appended.iter().filter_map(place).collect()
+    }
+
+    /// Claims the seats of the newest command, as the payment worker does.
+    pub async fn claim(&self) -> PlaceBooking {
+        let command = self.commands().pop().unwrap();
+        let begun =
+            self.ledger.books.purchases.begin(std::slice::from_ref(&command), self.clock.now());
+        assert!(matches!(begun.await.unwrap()[0], Begun::Charge(_)));
+        command
+    }
+
+    /// Claims, and writes the gateway's answer; nobody is told yet.
+    pub async fn decide(&self, captured: bool) -> BookingOutcome {
+        let command = self.claim().await;
+        self.settle(&command, captured).await
+    }
+
+    pub async fn settle(&self, command: &PlaceBooking, captured: bool) -> BookingOutcome {
+        let result = if captured {
+            ChargeResult::Captured { charge_id: "ch_1".into(), amount: command.total }
+        } else {
+            ChargeResult::Declined { code: "no_funds".into() }
+        };
+        let settlement = [Settlement { booking_id: command.booking_id.clone(), result }];
+        let settled = self.ledger.books.purchases.settle(&settlement, self.clock.now());
+        settled.await.unwrap().pop().unwrap()
+    }
+
+    pub async fn publish(&self, outcome: BookingOutcome) {
+        self.log.append(vec![Message::Outcome(Box::new(outcome))]).await.unwrap();
+    }
+}
+
+fn allocator(
+    store: Arc<dyn SeatStore>,
+    ledger: &TestLedger,
+    log: Arc<MoodyLog>,
+    clock: &Clock,
+    ids: &IdSource,
+) -> SeatAllocator {
+    SeatAllocator::new(Parts {
+        store,
+        purchases: ledger.books.purchases.clone(),
+        events: ledger.books.events.clone(),
+        log,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        config: Config {
+            seats_per_lock_max: 10,
+            sweep_interval_ms: 250,
+            sweep_batch_max: 2,
+            seats_age_max_ms: 1,
+            declined_hold_seconds: 120,
+            outcome_batch_max: 100,
+            key_seconds: 86_400,
+        },
+    })
+}
+
+impl MoodyLog {
+    pub fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+}
+
+#[async_trait]
+impl BookingLog for MoodyLog {
+    async fn append(&self, messages: Vec<Message>) -> Result<(), StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        let unknown = || StoreError::unknown("appending", "the reply was lost");
+        match mood {
+            Mood::Down => return Err(StoreError::unavailable("appending", "the log is down")),
+            Mood::Lossy => return Err(unknown()),
+            Mood::Well | Mood::Mute => {}
+        }
+        self.appended.lock().unwrap().extend(messages.iter().cloned());
+        self.inner.append(messages).await?;
+        if mood == Mood::Mute { Err(unknown()) } else { Ok(()) }
+    }
+
+    async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
+        self.inner.subscribe(group).await
+    }
+
+    async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {
+        self.inner.backlog(group).await
+    }
+}
