@@ -1,4 +1,5 @@
 //! The allocator's bounds.
+use ledger::RecoveryBounds;
 use serde::{Deserialize, Serialize};
 
 /// Every bound of the allocator. Defaults live in `tidegate.default.toml`.
@@ -19,4 +20,6 @@ pub struct Config {
     pub outcome_batch_max: usize,
     /// How long a request's idempotency key is kept, in seconds.
     pub key_seconds: u32,
+    /// How long a recovery of an event's copy is waited for.
+    pub recovery: RecoveryBounds,
 }

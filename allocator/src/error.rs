@@ -1,5 +1,5 @@
 //! Why the allocator could not answer.
-use ledger::{BookingId, StoreError};
+use ledger::{BookingId, Recovering, StoreError};
 
 /// The allocator could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum Error {
     OutcomeUnknown { booking: BookingId, source: StoreError },
     #[error("the price of the hold overflows")]
     Overflow,
+}
+
+impl From<Recovering> for Error {
+    fn from(Recovering: Recovering) -> Self {
+        Self::Recovering
+    }
 }
 
 impl Error {

@@ -28,6 +28,7 @@ mod book;
 mod recovery;
 mod seat_map;
 mod seats;
+mod showing;
 
 mod applier;
 mod sweeper;

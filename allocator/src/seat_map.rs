@@ -1,13 +1,12 @@
 //! The seat map that everyone sees: built at most once per age, the same bytes for everyone.
 use crate::grid::{Counts, SeatState};
-use crate::recovery::EventSlot;
 use crate::store::Snapshot;
-use crate::{Availability, Error, SeatAllocator, SeatsShown};
-use ledger::{Event, EventId, Seating, Timestamp};
-use std::sync::{Arc, PoisonError, RwLock};
+use crate::{Availability, Error, SeatsShown};
+use ledger::{Clock, Event, Seating, Timestamp, read_lock, write_lock};
+use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
 
-/// The last map of one event.
+/// The last map of one event that was built.
 #[derive(Default)]
 pub(crate) struct SeatMap {
     built: RwLock<Option<Built>>,
@@ -15,57 +14,49 @@ pub(crate) struct SeatMap {
 }
 
 #[derive(Clone)]
-struct Built {
+pub(crate) struct Built {
     at: Timestamp,
     version: u64,
-    shown: Arc<SeatsShown>,
-    availability: Availability,
-}
-
-impl SeatAllocator {
-    /// The seat map, at most `seats_age_max_ms` old. `None`: no such event.
-    pub async fn seats(&self, event: &EventId) -> Result<Option<Arc<SeatsShown>>, Error> {
-        let Some(slot) = self.slot_of(event).await? else { return Ok(None) };
-        Ok(Some(self.map(&slot).await?.shown))
-    }
-
-    /// How many places are in which state, as old as the seat map. `None`: no such event.
-    pub async fn availability(&self, event: &EventId) -> Result<Option<Availability>, Error> {
-        let Some(slot) = self.slot_of(event).await? else { return Ok(None) };
-        Ok(Some(self.map(&slot).await?.availability))
-    }
-
-    async fn map(&self, slot: &EventSlot) -> Result<Built, Error> {
-        if let Some(built) = self.fresh(slot) {
-            return Ok(built);
-        }
-        let _one_builds = slot.map.building.lock().await;
-        if let Some(built) = self.fresh(slot) {
-            return Ok(built);
-        }
-        let at = self.parts().clock.now();
-        let store = &self.parts().store;
-        let snapshot = self.ask(slot, |at| async move { store.snapshot(&at).await }).await?;
-        let last = slot.map.last().filter(|last| last.version == snapshot.version);
-        let built = match last {
-            Some(last) => Built { at, ..last },
-            None => Built::of(slot.event(), &snapshot, at),
-        };
-        *slot.map.built.write().unwrap_or_else(PoisonError::into_inner) = Some(built.clone());
-        Ok(built)
-    }
-
-    fn fresh(&self, slot: &EventSlot) -> Option<Built> {
-        let age_max = i64::try_from(self.parts().config.seats_age_max_ms).unwrap_or(i64::MAX);
-        let now = self.parts().clock.now();
-        let is_fresh = |built: &Built| (0..age_max).contains(&now.millis_since(built.at));
-        slot.map.last().filter(is_fresh)
-    }
+    pub(crate) shown: Arc<SeatsShown>,
+    pub(crate) availability: Availability,
 }
 
 impl SeatMap {
+    /// The map as it was at most `age_max_ms` ago; whoever finds it older takes a snapshot for all
+    /// who come meanwhile.
+    pub(crate) async fn shown(
+        &self,
+        event: &Event,
+        clock: &Clock,
+        age_max_ms: u64,
+        snapshot: impl Future<Output = Result<Snapshot, Error>>,
+    ) -> Result<Built, Error> {
+        if let Some(built) = self.fresh(clock, age_max_ms) {
+            return Ok(built);
+        }
+        let _one_builds = self.building.lock().await;
+        if let Some(built) = self.fresh(clock, age_max_ms) {
+            return Ok(built);
+        }
+        let at = clock.now();
+        let snapshot = snapshot.await?;
+        let last = self.last().filter(|last| last.version == snapshot.version);
+        let built = match last {
+            Some(last) => Built { at, ..last },
+            None => Built::of(event, &snapshot, at),
+        };
+        *write_lock(&self.built) = Some(built.clone());
+        Ok(built)
+    }
+
+    fn fresh(&self, clock: &Clock, age_max_ms: u64) -> Option<Built> {
+        let age_max = i64::try_from(age_max_ms).unwrap_or(i64::MAX);
+        let now = clock.now();
+        self.last().filter(|built| (0..age_max).contains(&now.millis_since(built.at)))
+    }
+
     fn last(&self) -> Option<Built> {
-        self.built.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read_lock(&self.built).clone()
     }
 }
 

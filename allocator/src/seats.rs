@@ -1,5 +1,5 @@
 //! The handle: everything that others ask of the allocator.
-use crate::recovery::EventSlot;
+use crate::recovery::{EventSlot, SeatSource};
 use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
 use crate::{
     Config, Error, HoldRecord, Keyed, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish,
@@ -7,7 +7,8 @@ use crate::{
 };
 use ledger::books::{Events, Purchases};
 use ledger::{
-    AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, HoldId, IdSource, StoreError,
+    AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, Fenced, HoldId, IdSource,
+    StoreError,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,9 +36,6 @@ struct Shared {
     /// Events that were asked about since the start: as many as the operator sells.
     slots: RwLock<HashMap<EventId, Arc<EventSlot>>>,
 }
-
-/// How often a question is asked again because the copy was lost under it.
-const TRIES_MAX: u32 = 3;
 
 impl SeatAllocator {
     pub fn new(parts: Parts) -> Self {
@@ -221,7 +219,8 @@ impl SeatAllocator {
         }
         let mut slots = self.shared.slots.write().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(event.id.clone());
-        slot.or_insert_with(|| Arc::new(EventSlot::new(event.clone()))).clone()
+        let recovery = self.parts().config.recovery;
+        slot.or_insert_with(|| Arc::new(EventSlot::new(event.clone(), recovery))).clone()
     }
 
     /// The event's slot, if there is such an event.
@@ -242,14 +241,17 @@ impl SeatAllocator {
     where
         F: Future<Output = Result<Marked<T>, StoreError>>,
     {
-        for _ in 0..TRIES_MAX {
-            let generation = self.generation(slot).await?;
-            match question(self.at(slot, generation)).await? {
-                Marked::Here(answer) => return Ok(answer),
-                Marked::Lost => self.recover(slot, generation).await?,
+        let source = SeatSource { seats: self, slot };
+        let asked = slot.copy.call(&source, |generation| {
+            let answering = question(self.at(slot, generation));
+            async {
+                Ok(match answering.await? {
+                    Marked::Here(answer) => Fenced::Is(answer),
+                    Marked::Lost => Fenced::Lost,
+                })
             }
-        }
-        Err(Error::Recovering)
+        });
+        asked.await.map(|(_, answer)| answer)
     }
 
     pub(crate) fn at(&self, slot: &EventSlot, generation: u64) -> At {

@@ -1,4 +1,5 @@
 //! The waiting room's bounds.
+use ledger::RecoveryBounds;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Every bound of the waiting room. Defaults live in `tidegate.default.toml`.
@@ -17,6 +18,19 @@ pub struct Config {
     pub lease_min: u64,
     /// How often the pacer looks, in milliseconds.
     pub pacer_interval_ms: u64,
+    /// How often the settings of all queues are read, which another node may have changed, in
+    /// milliseconds.
+    pub list_interval_ms: u64,
+    /// How long the pacer leaves a queue alone whose step could not be committed, in milliseconds.
+    pub step_retry_ms: u64,
+    /// Settings that a node announced and has not recorded for so long never will be, in
+    /// milliseconds: that node is gone. Longer than any commit takes.
+    pub settings_recorded_within_ms: u64,
+    /// How long a call waits while this node opens other queues for the first time, in
+    /// milliseconds.
+    pub opening_wait_ms: u64,
+    /// How long a recovery of a queue's copy is waited for.
+    pub recovery: RecoveryBounds,
     /// How often a node looks at a queue that somebody watches, in milliseconds: how late its
     /// `now_serving` may be on a node that did not move it, but for the store's answer.
     pub board_interval_ms: u64,

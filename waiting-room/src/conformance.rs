@@ -1,12 +1,12 @@
 //! The contract of [`QueueStore`] as a suite: every backend runs all of it.
 use crate::store::{
-    Ask, Change, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved,
-    Settlement, Snapshot, Taken,
+    ClaimOutcome, CopyRef, Grant, NotYet, PlaceStatus, QueueLoad, QueueSnapshot, QueueStore,
+    Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
 };
 use ledger::books::{QueueRecord, QueueStep};
 use ledger::{
-    AccountId, Admission, AdmissionSource, Clock, Queue, QueueId, QueueSettings, QueueState,
-    SlotRef, Timestamp,
+    AccountId, Admission, AdmissionSource, Clock, Fenced, Queue, QueueId, QueueSettings,
+    QueueState, SlotRef, Timestamp,
 };
 use std::collections::HashSet;
 use std::future::Future;
@@ -37,7 +37,7 @@ pub async fn suite<F: Future<Output = Bench>>(make: impl Fn() -> F) {
     one_number_goes_to_one_account(make().await).await;
     capacity_holds_under_contention(make().await).await;
     the_rate_holds_under_contention(make().await).await;
-    settlements_may_come_twice(make().await).await;
+    outcomes_may_come_twice(make().await).await;
     walk_ins_get_numbers_and_slots_of_their_own(make().await).await;
     places_may_be_given_up(make().await).await;
     settings_follow_their_revisions(make().await).await;
@@ -56,8 +56,8 @@ fn settings() -> QueueSettings {
     }
 }
 
-fn recorded(settings: QueueSettings, revision: u64) -> Change {
-    Change { settings, revision, recorded: true }
+fn recorded(settings: QueueSettings, revision: u64) -> SettingsChange {
+    SettingsChange { settings, revision, recorded: true }
 }
 
 fn account(n: u64) -> AccountId {
@@ -65,7 +65,7 @@ fn account(n: u64) -> AccountId {
 }
 
 impl Bench {
-    fn loaded(&self, settings: QueueSettings) -> Loaded {
+    fn loaded(&self, settings: QueueSettings) -> QueueLoad {
         let record = QueueRecord {
             generation: 1,
             leased_to: 0,
@@ -75,19 +75,19 @@ impl Bench {
         };
         let opens_at = self.clock.now();
         let queue = Queue { id: self.queue.clone(), settings, opens_at, revision: 1 };
-        Loaded { queue, record, steps: Vec::new(), admissions: Vec::new() }
+        QueueLoad { queue, record, steps: Vec::new(), admissions: Vec::new() }
     }
 
     async fn load(&self, settings: QueueSettings) {
         self.swap_in(self.loaded(settings)).await;
     }
 
-    async fn swap_in(&self, loaded: Loaded) {
+    async fn swap_in(&self, loaded: QueueLoad) {
         self.store.swap_in(loaded, self.clock.now()).await.expect(ANSWER);
     }
 
-    fn mark(&self, generation: u64) -> Mark<'_> {
-        Mark { queue: &self.queue, generation, now: self.clock.now() }
+    fn at(&self, generation: u64) -> CopyRef<'_> {
+        CopyRef { queue: &self.queue, generation, now: self.clock.now() }
     }
 
     async fn wait(&self, millis: u64) {
@@ -99,8 +99,8 @@ impl Bench {
     }
 
     async fn reserve(&self, count: u64, lease: Option<(u64, u64)>) -> Reserved {
-        let ask = Reserve { count, lease, straight: false };
-        kept(self.store.reserve(self.mark(1), ask).await.expect(ANSWER))
+        let request = Reserve { count, lease, straight: false };
+        answered(self.store.reserve(self.at(1), request).await.expect(ANSWER))
     }
 
     /// So many in line, all of them called.
@@ -111,28 +111,28 @@ impl Bench {
     }
 
     async fn publish(&self, step: QueueStep) {
-        kept(self.store.publish(self.mark(1), step).await.expect(ANSWER));
+        answered(self.store.publish(self.at(1), step).await.expect(ANSWER));
     }
 
-    async fn take(&self, number: Option<u64>, account: AccountId) -> Taken {
-        let ask = Ask { account, number, fresh: true };
-        kept(self.store.take(self.mark(1), ask).await.expect(ANSWER))
+    async fn take(&self, number: Option<u64>, account: AccountId) -> SlotAnswer {
+        let request = SlotRequest { account, number, fresh: true };
+        answered(self.store.take(self.at(1), request).await.expect(ANSWER))
     }
 
     async fn grant(&self, number: Option<u64>, account: AccountId) -> Grant {
         match self.take(number, account).await {
-            Taken::Granted(grant) => grant,
+            SlotAnswer::Granted(grant) => grant,
             other => panic!("not granted: {other:?}"),
         }
     }
 
-    async fn settle(&self, number: u64, settlement: Settlement) {
-        kept(self.store.settle(self.mark(1), number, settlement).await.expect(ANSWER));
+    async fn settle(&self, number: u64, outcome: ClaimOutcome) {
+        answered(self.store.settle(self.at(1), number, outcome).await.expect(ANSWER));
     }
 
-    async fn look(&self, number: u64) -> (Snapshot, Place) {
-        let looked = self.store.look(self.mark(1), Some(number)).await.expect(ANSWER);
-        let (snapshot, place) = kept(looked);
+    async fn look(&self, number: u64) -> (QueueSnapshot, PlaceStatus) {
+        let looked = self.store.look(self.at(1), Some(number)).await.expect(ANSWER);
+        let (snapshot, place) = answered(looked);
         (snapshot, place.expect("a place was asked for"))
     }
 
@@ -141,10 +141,10 @@ impl Bench {
     }
 }
 
-fn kept<T>(answer: Kept<T>) -> T {
+fn answered<T>(answer: Fenced<T>) -> T {
     match answer {
-        Kept::Is(value) => value,
-        Kept::Lost => panic!("{LOST}"),
+        Fenced::Is(value) => value,
+        Fenced::Lost => panic!("{LOST}"),
     }
 }
 
@@ -156,19 +156,19 @@ async fn all<T: Send + 'static>(
 
 pub async fn a_copy_of_another_generation_is_lost(bench: Bench) {
     let lost = async |generation| {
-        let (store, mark) = (&bench.store, bench.mark(generation));
+        let (store, copy) = (&bench.store, bench.at(generation));
         let reserve = Reserve { count: 1, lease: Some((1, 9)), straight: true };
-        let ask = Ask { account: account(1), number: None, fresh: true };
-        let step = QueueStep { now_serving: 1, at: mark.now, granting_millis: 0 };
-        assert_eq!(store.reserve(mark, reserve).await.expect(ANSWER), Kept::Lost);
-        assert_eq!(store.propose(mark).await.expect(ANSWER), Kept::Lost);
-        assert_eq!(store.publish(mark, step).await.expect(ANSWER), Kept::Lost);
-        assert_eq!(store.take(mark, ask).await.expect(ANSWER), Kept::Lost);
-        let settled = store.settle(mark, 1, Settlement::Ended).await;
-        assert_eq!(settled.expect(ANSWER), Kept::Lost);
-        assert_eq!(store.look(mark, Some(1)).await.expect(ANSWER), Kept::Lost);
-        let configured = store.configure(mark, recorded(QueueSettings::default(), 9)).await;
-        assert_eq!(configured.expect(ANSWER), Kept::Lost);
+        let request = SlotRequest { account: account(1), number: None, fresh: true };
+        let step = QueueStep { now_serving: 1, at: copy.now, granting_millis: 0 };
+        assert_eq!(store.reserve(copy, reserve).await.expect(ANSWER), Fenced::Lost);
+        assert_eq!(store.propose(copy).await.expect(ANSWER), Fenced::Lost);
+        assert_eq!(store.publish(copy, step).await.expect(ANSWER), Fenced::Lost);
+        assert_eq!(store.take(copy, request).await.expect(ANSWER), Fenced::Lost);
+        let settled = store.settle(copy, 1, ClaimOutcome::Ended).await;
+        assert_eq!(settled.expect(ANSWER), Fenced::Lost);
+        assert_eq!(store.look(copy, Some(1)).await.expect(ANSWER), Fenced::Lost);
+        let configured = store.configure(copy, recorded(QueueSettings::default(), 9)).await;
+        assert_eq!(configured.expect(ANSWER), Fenced::Lost);
     };
     lost(1).await;
     bench.load(settings()).await;
@@ -190,9 +190,9 @@ pub async fn only_a_newer_copy_replaces_one(bench: Bench) {
     let mut older = bench.loaded(settings());
     older.record.generation = 2;
     bench.swap_in(older).await;
-    let (snapshot, _) = kept(bench.store.look(bench.mark(3), None).await.expect(ANSWER));
+    let (snapshot, _) = answered(bench.store.look(bench.at(3), None).await.expect(ANSWER));
     assert_eq!(snapshot.joined, 5);
-    assert_eq!(bench.store.look(bench.mark(1), None).await.expect(ANSWER), Kept::Lost);
+    assert_eq!(bench.store.look(bench.at(1), None).await.expect(ANSWER), Fenced::Lost);
 }
 
 pub async fn numbers_are_given_once_in_order(bench: Bench) {
@@ -222,25 +222,25 @@ pub async fn leases_may_come_twice_and_late(bench: Bench) {
     let first = bench.reserve(2, None).await;
     assert_eq!((first.first, first.count), (11, 2));
     assert_eq!(bench.reserve(0, Some((1, 10))).await.left, 8, "numbers never go back");
-    let step = kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER));
+    let step = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER));
     assert_eq!(step.map(|step| step.now_serving), Some(12), "what was left out holds nobody up");
 }
 
 pub async fn steps_count_when_they_are_published(bench: Bench) {
     bench.load(settings()).await;
     bench.reserve(3, Some((1, 3))).await;
-    let step = kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER)).expect("a step");
+    let step = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)).expect("a step");
     assert_eq!(step.now_serving, 3);
-    assert_eq!(bench.take(Some(3), account(3)).await, Taken::NotYet(NotYet::Waiting));
-    let again = kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER)).expect("a step");
+    assert_eq!(bench.take(Some(3), account(3)).await, SlotAnswer::NotYet(NotYet::Waiting));
+    let again = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)).expect("a step");
     assert_eq!(again.now_serving, 3, "until it is published it is proposed again");
     bench.publish(step).await;
     bench.publish(QueueStep { now_serving: 1, ..step }).await;
     bench.publish(again).await;
     let (snapshot, place) = bench.look(3).await;
     assert_eq!(snapshot.now_serving, 3);
-    assert!(matches!(place, Place::Ready { .. }));
-    assert_eq!(kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER)), None);
+    assert!(matches!(place, PlaceStatus::Ready { .. }));
+    assert_eq!(answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)), None);
 }
 
 pub async fn a_claim_that_is_replayed_gets_the_same_slot(bench: Bench) {
@@ -249,12 +249,12 @@ pub async fn a_claim_that_is_replayed_gets_the_same_slot(bench: Bench) {
     let first = bench.grant(Some(1), account(1)).await;
     assert_eq!(bench.grant(Some(1), account(1)).await, first, "its reply was lost");
     assert_eq!(bench.grant(Some(2), account(1)).await, first, "one slot an account");
-    bench.settle(1, Settlement::Committed).await;
+    bench.settle(1, ClaimOutcome::Committed).await;
     assert_eq!(bench.grant(None, account(1)).await, Grant { committed: true, ..first });
     assert_eq!(bench.active().await, 1);
-    let ask = Ask { account: account(2), number: Some(2), fresh: false };
-    let stale = kept(bench.store.take(bench.mark(1), ask).await.expect(ANSWER));
-    assert_eq!(stale, Taken::NotYet(NotYet::Waiting), "no new slot was asked for");
+    let request = SlotRequest { account: account(2), number: Some(2), fresh: false };
+    let stale = answered(bench.store.take(bench.at(1), request).await.expect(ANSWER));
+    assert_eq!(stale, SlotAnswer::NotYet(NotYet::Waiting), "no new slot was asked for");
 }
 
 pub async fn one_number_goes_to_one_account(bench: Bench) {
@@ -265,8 +265,8 @@ pub async fn one_number_goes_to_one_account(bench: Bench) {
         async move { bench.take(Some(1), account(n)).await }
     });
     let answers = all(claims).await;
-    let granted = answers.iter().filter(|taken| matches!(taken, Taken::Granted(_))).count();
-    let used = answers.iter().filter(|taken| **taken == Taken::TokenUsed).count();
+    let granted = answers.iter().filter(|taken| matches!(taken, SlotAnswer::Granted(_))).count();
+    let used = answers.iter().filter(|taken| **taken == SlotAnswer::TokenUsed).count();
     assert_eq!((granted, used), (1, 19));
 }
 
@@ -278,8 +278,8 @@ pub async fn capacity_holds_under_contention(bench: Bench) {
         async move { bench.take(Some(n), account(n)).await }
     });
     let answers = all(claims).await;
-    let granted = answers.iter().filter(|taken| matches!(taken, Taken::Granted(_))).count();
-    let full = answers.iter().filter(|taken| **taken == Taken::NotYet(NotYet::Full)).count();
+    let granted = answers.iter().filter(|taken| matches!(taken, SlotAnswer::Granted(_))).count();
+    let full = answers.iter().filter(|taken| **taken == SlotAnswer::NotYet(NotYet::Full)).count();
     assert_eq!((granted, full), (7, 33));
 }
 
@@ -292,46 +292,46 @@ pub async fn the_rate_holds_under_contention(bench: Bench) {
         async move { bench.take(Some(n), account(n)).await }
     });
     let answers = all(claims).await;
-    let granted = answers.iter().filter(|taken| matches!(taken, Taken::Granted(_))).count();
-    let slow = answers.iter().filter(|taken| **taken == Taken::NotYet(NotYet::Rate)).count();
+    let granted = answers.iter().filter(|taken| matches!(taken, SlotAnswer::Granted(_))).count();
+    let slow = answers.iter().filter(|taken| **taken == SlotAnswer::NotYet(NotYet::Rate)).count();
     assert_eq!((granted, slow), (1, 29));
-    let lucky = (1..=30).zip(&answers).find(|(_, taken)| matches!(taken, Taken::Granted(_)));
-    let Some((_, Taken::Granted(Grant { number: lucky, .. }))) = lucky else {
+    let lucky = (1..=30).zip(&answers).find(|(_, taken)| matches!(taken, SlotAnswer::Granted(_)));
+    let Some((_, SlotAnswer::Granted(Grant { number: lucky, .. }))) = lucky else {
         panic!("one was granted")
     };
     let lucky = *lucky;
-    bench.settle(lucky, Settlement::Failed).await;
+    bench.settle(lucky, ClaimOutcome::Failed).await;
     let again = bench.take(Some(lucky), account(lucky)).await;
-    assert_eq!(again, Taken::NotYet(NotYet::Rate), "a token never comes back");
+    assert_eq!(again, SlotAnswer::NotYet(NotYet::Rate), "a token never comes back");
 }
 
-pub async fn settlements_may_come_twice(bench: Bench) {
+pub async fn outcomes_may_come_twice(bench: Bench) {
     bench.load(settings()).await;
     bench.called(3).await;
     bench.grant(Some(1), account(1)).await;
-    bench.settle(1, Settlement::Ended).await;
+    bench.settle(1, ClaimOutcome::Ended).await;
     assert_eq!(bench.active().await, 1, "only what is committed ends");
-    bench.settle(1, Settlement::Failed).await;
-    bench.settle(1, Settlement::Failed).await;
+    bench.settle(1, ClaimOutcome::Failed).await;
+    bench.settle(1, ClaimOutcome::Failed).await;
     assert_eq!(bench.active().await, 0);
-    assert!(matches!(bench.look(1).await.1, Place::Ready { .. }), "the place is still there");
+    assert!(matches!(bench.look(1).await.1, PlaceStatus::Ready { .. }), "the place is still there");
     let grant = bench.grant(Some(1), account(2)).await;
     assert_eq!(grant.account, account(2), "nobody was bound by what failed");
-    bench.settle(1, Settlement::Committed).await;
-    bench.settle(1, Settlement::Committed).await;
-    bench.settle(1, Settlement::Failed).await;
+    bench.settle(1, ClaimOutcome::Committed).await;
+    bench.settle(1, ClaimOutcome::Committed).await;
+    bench.settle(1, ClaimOutcome::Failed).await;
     assert_eq!(bench.active().await, 1, "what is committed does not fail");
-    bench.settle(1, Settlement::Ended).await;
-    bench.settle(1, Settlement::Ended).await;
-    assert_eq!((bench.active().await, bench.look(1).await.1), (0, Place::Done));
-    assert_eq!(bench.take(Some(1), account(2)).await, Taken::Over);
-    assert_eq!(bench.take(Some(1), account(1)).await, Taken::TokenUsed);
-    bench.settle(99, Settlement::Ended).await;
+    bench.settle(1, ClaimOutcome::Ended).await;
+    bench.settle(1, ClaimOutcome::Ended).await;
+    assert_eq!((bench.active().await, bench.look(1).await.1), (0, PlaceStatus::Done));
+    assert_eq!(bench.take(Some(1), account(2)).await, SlotAnswer::Over);
+    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::TokenUsed);
+    bench.settle(99, ClaimOutcome::Ended).await;
 }
 
 pub async fn walk_ins_get_numbers_and_slots_of_their_own(bench: Bench) {
     bench.load(QueueSettings { capacity: 20, ..settings() }).await;
-    assert_eq!(bench.take(None, account(1)).await, Taken::NoNumbers);
+    assert_eq!(bench.take(None, account(1)).await, SlotAnswer::NoNumbers);
     bench.reserve(0, Some((1, 100))).await;
     let walk_ins = (0..60).map(|n| {
         let bench = bench.clone();
@@ -340,12 +340,12 @@ pub async fn walk_ins_get_numbers_and_slots_of_their_own(bench: Bench) {
     let mut slots = HashSet::new();
     for taken in all(walk_ins).await {
         match taken {
-            Taken::Granted(grant) => {
+            SlotAnswer::Granted(grant) => {
                 assert_eq!(grant.source, AdmissionSource::StraightThrough);
                 assert!(grant.step.is_some_and(|step| step.now_serving >= grant.number));
                 slots.insert((grant.number, grant.account));
             }
-            other => assert!(matches!(other, Taken::NotYet(NotYet::Full)), "{other:?}"),
+            other => assert!(matches!(other, SlotAnswer::NotYet(NotYet::Full)), "{other:?}"),
         }
     }
     let numbers: HashSet<u64> = slots.iter().map(|slot| slot.0).collect();
@@ -357,18 +357,18 @@ pub async fn walk_ins_get_numbers_and_slots_of_their_own(bench: Bench) {
 pub async fn places_may_be_given_up(bench: Bench) {
     bench.load(QueueSettings { capacity: 1, ..settings() }).await;
     bench.reserve(3, Some((1, 3))).await;
-    let propose = async || kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER));
+    let propose = async || answered(bench.store.propose(bench.at(1)).await.expect(ANSWER));
     bench.publish(propose().await.expect("a step")).await;
     assert_eq!(propose().await, None, "room is kept for number 1");
-    bench.settle(1, Settlement::Left).await;
-    bench.settle(1, Settlement::Left).await;
-    assert_eq!(bench.take(Some(1), account(1)).await, Taken::Over);
+    bench.settle(1, ClaimOutcome::Left).await;
+    bench.settle(1, ClaimOutcome::Left).await;
+    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::Over);
     let step = propose().await.expect("the room is free");
     assert_eq!(step.now_serving, 2);
-    bench.settle(3, Settlement::Left).await;
+    bench.settle(3, ClaimOutcome::Left).await;
     let (snapshot, place) = bench.look(3).await;
     assert!(snapshot.left_waiting);
-    assert_eq!(place, Place::Done);
+    assert_eq!(place, PlaceStatus::Done);
 }
 
 pub async fn settings_follow_their_revisions(bench: Bench) {
@@ -377,24 +377,25 @@ pub async fn settings_follow_their_revisions(bench: Bench) {
     let paused = QueueSettings { state: QueueState::Paused, ..settings() };
     let change = async |change| {
         let before = bench.clock.now();
-        let at = bench.store.configure(bench.mark(1), change).await.expect(ANSWER);
+        let at = bench.store.configure(bench.at(1), change).await.expect(ANSWER);
         // Stores and callers may differ by a little, never by hours.
-        assert!(kept(at).millis_since(before).abs() < 3_600_000);
+        assert!(answered(at).millis_since(before).abs() < 3_600_000);
         bench.look(1).await.0
     };
     let configure = async |settings, revision| change(recorded(settings, revision)).await;
     configure(paused, 3).await;
     configure(settings(), 2).await;
-    assert_eq!(bench.take(Some(1), account(1)).await, Taken::NotYet(NotYet::Paused));
+    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::NotYet(NotYet::Paused));
     configure(QueueSettings { state: QueueState::Closed, ..settings() }, 3).await;
-    assert_eq!(bench.take(Some(1), account(1)).await, Taken::Closed);
+    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::Closed);
     configure(settings(), 4).await;
     bench.grant(Some(1), account(1)).await;
     assert_eq!(bench.look(1).await.0.revision, 4);
 
     // On their way into the record: several under one revision only forbid.
-    let announce =
-        async |settings, revision| change(Change { settings, revision, recorded: false }).await;
+    let announce = async |settings, revision| {
+        change(SettingsChange { settings, revision, recorded: false }).await
+    };
     let fewer = QueueSettings { capacity: 50, ..settings() };
     let slower = QueueSettings { rate_per_minute: 60, ..paused };
     assert_eq!(announce(fewer, 4).await.settings, fewer);
@@ -410,12 +411,12 @@ pub async fn a_slot_ends_by_itself(bench: Bench) {
     bench.load(QueueSettings { capacity: 1, session_seconds: 2, ..settings() }).await;
     bench.called(2).await;
     let grant = bench.grant(Some(1), account(1)).await;
-    bench.settle(1, Settlement::Committed).await;
-    assert_eq!(bench.take(Some(2), account(2)).await, Taken::NotYet(NotYet::Full));
+    bench.settle(1, ClaimOutcome::Committed).await;
+    assert_eq!(bench.take(Some(2), account(2)).await, SlotAnswer::NotYet(NotYet::Full));
     // Down to a whole second: a pass never outlives the session.
     assert!((1_001..=2_000).contains(&grant.until.millis_since(grant.at)));
     bench.wait(2_000).await;
-    assert_eq!(bench.take(Some(1), account(1)).await, Taken::Over);
+    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::Over);
     bench.grant(Some(2), account(2)).await;
     assert_eq!(bench.active().await, 1);
 }
@@ -447,19 +448,19 @@ pub async fn a_loss_brings_back_what_the_record_knows(bench: Bench) {
     bench.swap_in(loaded).await;
     let live = bench.grant(Some(3), account(3)).await;
     assert_eq!((live.committed, live.at), (true, now.plus_millis(-5_000)));
-    assert_eq!(bench.take(Some(2), account(2)).await, Taken::Over);
-    assert_eq!(bench.take(Some(1), account(9)).await, Taken::TokenUsed);
+    assert_eq!(bench.take(Some(2), account(2)).await, SlotAnswer::Over);
+    assert_eq!(bench.take(Some(1), account(9)).await, SlotAnswer::TokenUsed);
     assert_eq!(bench.active().await, 1);
     assert_eq!(bench.reserve(1, Some((101, 110))).await.first, 101, "no number twice");
     // The bucket starts empty; a moment later there is a token for whoever is still called.
     bench.wait(50).await;
-    let step = kept(bench.store.propose(bench.mark(1)).await.expect(ANSWER)).expect("a step");
+    let step = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)).expect("a step");
     // Room for 4, which was called before, for 5, and for 101; what is doubtful holds nobody up.
     assert!(step.now_serving >= 100, "{step:?}");
     bench.publish(step).await;
-    assert!(matches!(bench.look(50).await.1, Place::Ready { .. }));
-    bench.settle(4, Settlement::Left).await;
-    bench.settle(5, Settlement::Left).await;
+    assert!(matches!(bench.look(50).await.1, PlaceStatus::Ready { .. }));
+    bench.settle(4, ClaimOutcome::Left).await;
+    bench.settle(5, ClaimOutcome::Left).await;
     bench.grant(Some(50), account(50)).await;
 }
 

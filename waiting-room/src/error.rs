@@ -1,5 +1,5 @@
 //! Why the waiting room could not answer.
-use ledger::StoreError;
+use ledger::{Recovering, StoreError};
 
 /// The waiting room could not answer; nobody lost a place.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum Error {
     Overloaded,
     #[error("signing a token")]
     Signing(#[from] ledger::keys::SigningError),
+}
+
+impl From<Recovering> for Error {
+    fn from(Recovering: Recovering) -> Self {
+        Self::Recovering
+    }
 }
 
 impl Error {

@@ -5,13 +5,15 @@
 mod claims;
 mod pace;
 
+mod bounds;
 mod bucket;
 mod calls;
 mod image;
 mod numbers;
 mod slots;
 
-use crate::store::{Change, Loaded, Place, Settlement, Snapshot};
+use crate::store::{ClaimOutcome, PlaceStatus, QueueLoad, QueueSnapshot, SettingsChange};
+pub use bounds::BOUNDS;
 use bucket::Bucket;
 use calls::{Called, Calls, Windows};
 pub use image::{CallImage, CallsImage, Image, SlotImage};
@@ -20,13 +22,6 @@ use ledger::{QueueSettings, QueueState, Timestamp};
 use numbers::Numbers;
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most given-up places that are remembered; beyond it they are no-shows like others.
-const LEFT_MAX: usize = 100_000;
-/// The most late comers for whom room is left.
-const KNOCKS_MAX: usize = 1_000;
-/// For how long: more than the longest pause between the polls of somebody near the head.
-const KNOCK_MILLIS: i64 = 5_000;
 
 /// One queue's fast copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +40,9 @@ pub(crate) struct Line {
     slots: Slots,
     /// Places that were given up.
     left: BTreeSet<u64>,
-    /// Late comers who were refused of late, and until when room is left for them.
-    knocks: BTreeMap<u64, Timestamp>,
-    /// Lets claims through: rule 5.
+    /// Late comers who were refused recently, and until when the next room is theirs.
+    retrying: BTreeMap<u64, Timestamp>,
+    /// Lets claims through, in any window no more than the rate and one burst.
     rate: Bucket,
     /// Lets calls through, so that those called can claim at the rate.
     budget: Bucket,
@@ -59,8 +54,8 @@ pub(crate) struct Line {
 impl Line {
     /// The copy that `Books` give after a loss. The bucket starts empty, but for a queue in which
     /// nobody ever had a number.
-    pub(crate) fn load(loaded: &Loaded, now: Timestamp) -> Self {
-        let Loaded { queue, record, steps, admissions } = loaded;
+    pub(crate) fn load(loaded: &QueueLoad, now: Timestamp) -> Self {
+        let QueueLoad { queue, record, steps, admissions } = loaded;
         let certain = record.admitted_max.max(record.now_serving).max(record.lease_start);
         let rate = queue.settings.rate_per_minute;
         let bucket =
@@ -76,7 +71,7 @@ impl Line {
             calls: Calls::default(),
             slots: Slots::default(),
             left: BTreeSet::new(),
-            knocks: BTreeMap::new(),
+            retrying: BTreeMap::new(),
             rate: bucket.clone(),
             budget: bucket,
             granting_millis: steps.last().map_or(0, |step| step.granting_millis),
@@ -123,23 +118,23 @@ impl Line {
         steps_kept_millis(&self.settings)
     }
 
-    pub(crate) fn settle(&mut self, number: u64, settlement: Settlement, now: Timestamp) {
+    pub(crate) fn settle(&mut self, number: u64, outcome: ClaimOutcome, now: Timestamp) {
         self.advance(now);
-        match settlement {
-            Settlement::Committed => self.slots.committed(number),
-            Settlement::Failed => self.give_back(number),
-            Settlement::Ended => {
+        match outcome {
+            ClaimOutcome::Committed => self.slots.committed(number),
+            ClaimOutcome::Failed => self.give_back(number),
+            ClaimOutcome::Ended => {
                 if self.slots.get(number).is_some_and(|slot| slot.committed) {
                     self.slots.end(number);
                 }
             }
-            Settlement::Left => self.leave(number),
+            ClaimOutcome::Left => self.leave(number),
         }
     }
 
-    pub(crate) fn configure(&mut self, change: Change, now: Timestamp) -> Timestamp {
+    pub(crate) fn configure(&mut self, change: SettingsChange, now: Timestamp) -> Timestamp {
         self.advance(now);
-        let Change { settings, revision, recorded } = change;
+        let SettingsChange { settings, revision, recorded } = change;
         if revision >= self.revision {
             let rivals = !recorded && revision == self.revision;
             let settings = if rivals { forbidding(self.settings, settings) } else { settings };
@@ -158,11 +153,11 @@ impl Line {
         &mut self,
         number: Option<u64>,
         now: Timestamp,
-    ) -> (Snapshot, Option<Place>) {
+    ) -> (QueueSnapshot, Option<PlaceStatus>) {
         self.advance(now);
         let waits = self.now_serving < self.numbers.given();
         let since_step = self.granting_millis - self.calls.last_at().unwrap_or(0);
-        let snapshot = Snapshot {
+        let snapshot = QueueSnapshot {
             settings: self.settings,
             revision: self.revision,
             joined: self.numbers.given(),
@@ -174,35 +169,35 @@ impl Line {
         (snapshot, number.map(|number| self.place(number)))
     }
 
-    fn place(&self, number: u64) -> Place {
+    fn place(&self, number: u64) -> PlaceStatus {
         if let Some(slot) = self.slots.get(number) {
             if !self.slots.is_live(number) {
-                return Place::Done;
+                return PlaceStatus::Done;
             }
             let (account, committed) = (slot.account.clone(), slot.committed);
-            return Place::Admitted { account, at: slot.at, until: slot.until, committed };
+            return PlaceStatus::Admitted { account, at: slot.at, until: slot.until, committed };
         }
         if self.left.contains(&number) {
-            return Place::Done;
+            return PlaceStatus::Done;
         }
         if number > self.now_serving {
-            return Place::Waiting;
+            return PlaceStatus::Waiting;
         }
         let doubtful = self.numbers.doubtful_to(number).is_some();
         let Windows { claim, back } = Windows::from(&self.settings);
         let age = match self.calls.called(number) {
             Called::At(at) => self.granting_millis - at,
-            Called::TooLongAgo if doubtful => return Place::Returning { left_millis: None },
-            Called::TooLongAgo => return Place::Missed,
+            Called::TooLongAgo if doubtful => return PlaceStatus::Returning { left_millis: None },
+            Called::TooLongAgo => return PlaceStatus::Missed,
         };
         if age < claim {
-            Place::Ready { left_millis: (claim - age).min(claim) }
+            PlaceStatus::Ready { left_millis: (claim - age).min(claim) }
         } else if doubtful {
-            Place::Returning { left_millis: None }
+            PlaceStatus::Returning { left_millis: None }
         } else if age < claim + back {
-            Place::Returning { left_millis: Some(claim + back - age) }
+            PlaceStatus::Returning { left_millis: Some(claim + back - age) }
         } else {
-            Place::Missed
+            PlaceStatus::Missed
         }
     }
 
@@ -216,8 +211,8 @@ impl Line {
         }
         self.run_to(now);
         self.slots.sweep(now);
-        if !self.knocks.is_empty() {
-            self.knocks.retain(|_, until| *until > now);
+        if !self.retrying.is_empty() {
+            self.retrying.retain(|_, until| *until > now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The waiting room's metrics: their names, what they mean, and where each is set.
 use crate::store::NotYet;
-use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 pub const JOINS_TOTAL: &str = "tidegate_waiting_room_joins_total";
 pub const JOINS_REFUSED_TOTAL: &str = "tidegate_waiting_room_joins_refused_total";
@@ -45,23 +45,6 @@ pub fn describe() {
         Unit::Seconds,
         "The longest that a line with people waiting has not moved while it could"
     );
-}
-
-/// Counters of the hot paths, looked up once.
-pub(crate) struct Counters {
-    pub(crate) joins: Counter,
-    pub(crate) passes: Counter,
-    pub(crate) steps: Counter,
-}
-
-impl Counters {
-    pub(crate) fn new() -> Self {
-        Self {
-            joins: counter!(JOINS_TOTAL),
-            passes: counter!(PASSES_ISSUED_TOTAL),
-            steps: counter!(PACER_STEPS_TOTAL),
-        }
-    }
 }
 
 /// Why a join was refused.

@@ -1,16 +1,14 @@
 //! The pacer: calls people as fast as rate and room allow, and keeps an eye on every queue.
+use crate::Error;
 use crate::metrics::Totals;
-use crate::room::{Desk, Inner, WaitingRoom};
+use crate::room::{Inner, QueueHandle, WaitingRoom, is_due};
 use ledger::{Queue, QueueState};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often the queues in `Books` are read: new ones, and settings that another node changed.
-const LIST_EVERY: Duration = Duration::from_secs(1);
 /// However often it is rung, the pacer rests so long between two looks.
 const REST: Duration = Duration::from_millis(5);
 
@@ -33,6 +31,8 @@ impl Pacer {
         let room = self.room.inner.clone();
         let mut tick = interval(Duration::from_millis(room.config.pacer_interval_ms.max(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // New queues, and settings that another node changed.
+        let listing = Duration::from_millis(room.config.list_interval_ms);
         let mut listed: Option<Instant> = None;
         // Queues that nobody watches and in which nobody waits are looked at less often.
         let rare = Duration::from_millis(room.config.board_idle_ms);
@@ -41,9 +41,9 @@ impl Pacer {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = tick.tick() => {}
-                () = room.pace.notified() => {}
+                () = room.background.pace.notified() => {}
             }
-            if listed.is_none_or(|at| at.elapsed() >= LIST_EVERY) {
+            if listed.is_none_or(|at| at.elapsed() >= listing) {
                 self.list(&room).await;
                 listed = Some(Instant::now());
             }
@@ -52,18 +52,18 @@ impl Pacer {
             if idle {
                 looked = Some(Instant::now());
             }
-            for desk in room.desks() {
-                if idle || !desk.is_idle() {
-                    pace(&room, desk).await;
+            for queue in room.queues.all() {
+                if idle || !queue.status.is_idle() {
+                    queue.stepper.pace().await;
                 }
             }
             tokio::time::sleep(REST).await;
         }
-        room.settled().await;
+        self.room.drain().await;
     }
 
-    async fn list(&mut self, room: &Arc<Inner>) {
-        match room.queues().await {
+    async fn list(&mut self, room: &Inner) {
+        match room.queues.recorded().await {
             Ok(queues) => self.queues = queues,
             Err(error) => {
                 tracing::warn!(%error, "the queues cannot be listed");
@@ -72,8 +72,8 @@ impl Pacer {
         }
         let mut totals = Totals::default();
         for queue in &self.queues {
-            match room.catch_up(queue).await {
-                Ok(desk) => add(&mut totals, &desk),
+            match catch_up(room, queue).await {
+                Ok(handle) => add(&mut totals, &handle),
                 Err(error) => {
                     tracing::warn!(%error, queue.id = %queue.id, "a queue cannot be paced");
                 }
@@ -82,12 +82,13 @@ impl Pacer {
         totals.show();
     }
 
-    async fn open_due(&mut self, room: &Arc<Inner>) {
+    async fn open_due(&mut self, room: &Inner) {
         for queue in &mut self.queues {
-            if !room.is_due(queue) || self.held.get(&queue.id) == Some(&queue.revision) {
+            if !is_due(queue, room.clock.now()) || self.held.get(&queue.id) == Some(&queue.revision)
+            {
                 continue;
             }
-            match room.open_due(queue).await {
+            match open_due(room, queue).await {
                 Ok(true) => queue.settings.state = QueueState::Open,
                 Ok(false) => {
                     self.held.insert(queue.id.clone(), queue.revision);
@@ -102,23 +103,19 @@ impl Pacer {
     }
 }
 
-/// Calls whoever may be called, unless a step of this queue is being committed.
-async fn pace(room: &Arc<Inner>, desk: Arc<Desk>) {
-    if desk.stepping.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    match room.propose(&desk).await {
-        Ok(Some((generation, step))) => return room.step_in_background(desk, generation, step),
-        Ok(None) => {}
-        Err(error) => {
-            tracing::warn!(%error, queue.id = %desk.id, "the queue cannot be paced");
-        }
-    }
-    desk.stepping.store(false, Ordering::Release);
+async fn catch_up(room: &Inner, queue: &Queue) -> Result<Arc<QueueHandle>, Error> {
+    let handle = room.queues.known(&queue.id).await?;
+    handle.settings.catch_up(queue).await?;
+    Ok(handle)
 }
 
-fn add(totals: &mut Totals, desk: &Desk) {
-    let seen = desk.seen();
+async fn open_due(room: &Inner, queue: &Queue) -> Result<bool, Error> {
+    let Some(handle) = room.queues.get(&queue.id).await? else { return Ok(false) };
+    handle.settings.open_due(queue).await
+}
+
+fn add(totals: &mut Totals, queue: &QueueHandle) {
+    let seen = queue.status.seen();
     let snapshot = &seen.snapshot;
     totals.queues += 1;
     totals.active += snapshot.active;

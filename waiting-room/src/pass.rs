@@ -1,4 +1,5 @@
 //! The admission pass: an EdDSA JWT that any third party verifies from the published keys.
+use crate::Config;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -50,12 +51,20 @@ struct Claims {
 /// Makes and checks passes.
 #[derive(Clone)]
 pub(crate) struct Passes {
-    pub(crate) keys: Keyring,
-    pub(crate) issuer: String,
-    pub(crate) leeway_seconds: u32,
+    keys: Keyring,
+    issuer: String,
+    leeway_seconds: u32,
 }
 
 impl Passes {
+    pub(crate) fn new(keys: &Keyring, config: &Config) -> Self {
+        Self {
+            keys: keys.clone(),
+            issuer: config.issuer.clone(),
+            leeway_seconds: config.leeway_seconds,
+        }
+    }
+
     /// The same slot under the same key always has the same text: signatures are deterministic
     /// and the `jti` is derived.
     pub(crate) fn issue(

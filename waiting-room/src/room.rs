@@ -1,84 +1,37 @@
 //! The handle: everything that others ask of the waiting room.
-mod admitting;
-mod claims;
-mod desk;
-mod joins;
-mod leases;
+mod answers;
+mod parts;
+
+mod queue_copy;
 mod recovery;
-mod settings;
+mod status_keeper;
+
+mod leases;
 mod steps;
 
-use crate::metrics::Counters;
+mod admitting;
+mod claims;
+mod joins;
+mod sessions;
+mod settings;
+
+mod open_queues;
+mod queue_handle;
+
 use crate::pass::Passes;
-use crate::store::QueueStore;
-use crate::{
-    AdmissionPass, Board, Config, Error, IssuedPass, Pressure, Pressures, QueueToken, Standing,
-};
-pub(crate) use desk::Desk;
-use ledger::books::{Admissions, Events};
+use crate::{AdmissionPass, Error, QueueStatus, QueueToken, Standing};
+pub use answers::{ClaimAnswer, JoinAnswer, PassCheck, WalkIn};
 use ledger::keys::Keyring;
-use ledger::{AccountId, Clock, IdSource, Queue, QueueId, QueuePatch, SlotRef};
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
-use tokio::sync::{Notify, watch};
-use tokio_util::task::TaskTracker;
-
-/// What a waiting room is made of.
-pub struct Parts {
-    pub store: Arc<dyn QueueStore>,
-    pub admissions: Arc<dyn Admissions>,
-    pub events: Arc<dyn Events>,
-    pub keys: Keyring,
-    pub clock: Clock,
-    pub ids: IdSource,
-    pub config: Config,
-    /// What the stages behind feel.
-    pub pressure: watch::Receiver<Pressures>,
-}
-
-/// The answer to a join.
-#[derive(Debug)]
-pub enum JoinAnswer {
-    /// A new place. `token` is the signed text.
-    Joined {
-        token: String,
-        standing: Standing,
-    },
-    /// The live token that was shown, and where it stands.
-    Same {
-        token: String,
-        standing: Standing,
-    },
-    Closed,
-    NoSuchQueue,
-}
-
-/// The answer to a claim.
-#[derive(Debug)]
-pub enum ClaimAnswer {
-    Admitted(IssuedPass),
-    NotYet(Standing),
-    /// The token belongs to another account.
-    TokenUsed,
-    /// Too late, or the session of this place is over.
-    Missed,
-    Closed,
-}
-
-/// The answer to somebody who locks seats without a pass.
-#[derive(Debug)]
-pub enum WalkIn {
-    Admitted(IssuedPass),
-    QueueRequired,
-    Closed,
-}
-
-/// Whether a pass opens the shop.
-#[derive(Debug, PartialEq, Eq)]
-pub enum PassCheck {
-    Live(AdmissionPass),
-    Invalid,
-}
+use ledger::{AccountId, Clock, Queue, QueueId, QueuePatch, SlotRef};
+pub(crate) use open_queues::OpenQueues;
+pub(crate) use parts::Background;
+pub use parts::Parts;
+pub(crate) use queue_handle::QueueHandle;
+use sessions::Leaver;
+pub(crate) use settings::is_due;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tracing::instrument;
 
 /// The waiting room; clones share it.
 #[derive(Clone)]
@@ -88,84 +41,63 @@ pub struct WaitingRoom {
 
 /// What all clones share.
 pub(crate) struct Inner {
-    store: Arc<dyn QueueStore>,
-    admissions: Arc<dyn Admissions>,
-    events: Arc<dyn Events>,
+    pub(crate) queues: OpenQueues,
+    pub(crate) background: Background,
+    pub(crate) config: crate::Config,
+    pub(crate) clock: Clock,
     keys: Keyring,
     passes: Passes,
-    clock: Clock,
-    ids: IdSource,
-    pub(crate) config: Config,
-    pressure: watch::Receiver<Pressures>,
-    desks: RwLock<HashMap<QueueId, Arc<Desk>>>,
-    /// First touches of queues go one after another.
-    opening: tokio::sync::Mutex<()>,
-    /// Rung when a line may move: a slot ended, somebody joined, settings changed.
-    pub(crate) pace: Notify,
-    /// Joins, leases and commits that no caller waits for.
-    tasks: TaskTracker,
-    /// Keepers of boards; they end with the waiting room.
-    boards: TaskTracker,
-    counters: Counters,
 }
 
 impl WaitingRoom {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, admissions, events, keys, clock, ids, config, pressure } = parts;
-        let passes = Passes {
-            keys: keys.clone(),
-            issuer: config.issuer.clone(),
-            leeway_seconds: config.leeway_seconds,
-        };
+        let background = Background::default();
         let inner = Inner {
-            store,
-            admissions,
-            events,
-            keys,
-            passes,
-            clock,
-            ids,
-            config,
-            pressure,
-            desks: RwLock::default(),
-            opening: tokio::sync::Mutex::default(),
-            pace: Notify::new(),
-            tasks: TaskTracker::new(),
-            boards: TaskTracker::new(),
-            counters: Counters::new(),
+            background: background.clone(),
+            config: parts.config.clone(),
+            clock: parts.clock.clone(),
+            keys: parts.keys.clone(),
+            passes: Passes::new(&parts.keys, &parts.config),
+            queues: OpenQueues::new(parts, background),
         };
         Self { inner: Arc::new(inner) }
     }
 
     /// The public resource; `None` when there is no such queue. Served from memory.
-    pub async fn board(&self, queue: &QueueId) -> Result<Option<Arc<Board>>, Error> {
-        let Some(desk) = self.inner.desk(queue).await? else { return Ok(None) };
-        self.inner.watch(&desk).await;
-        Ok(Some(desk.seen().board.clone()))
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue))]
+    pub async fn status(&self, queue: &QueueId) -> Result<Option<Arc<QueueStatus>>, Error> {
+        let Some(handle) = self.inner.queues.get(queue).await? else { return Ok(None) };
+        handle.status.watch().await;
+        Ok(Some(handle.status.seen().status.clone()))
     }
 
-    /// The board, if this node has it in memory and fresh: what a whole crowd asks for waits for
+    /// The status, if this node has it in memory and fresh: what a whole crowd asks for waits for
     /// nothing.
-    pub fn board_now(&self, queue: &str) -> Option<Arc<Board>> {
-        self.inner.board_now(queue)
+    pub fn status_now(&self, queue: &str) -> Option<Arc<QueueStatus>> {
+        self.inner.queues.status_now(queue)
     }
 
-    /// Bumped whenever the board of the queue changes in more than its `as_of`.
+    /// Bumped whenever the status of the queue changes in more than its `as_of`.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue))]
     pub async fn changes(&self, queue: &QueueId) -> Result<Option<watch::Receiver<u64>>, Error> {
-        let Some(desk) = self.inner.desk(queue).await? else { return Ok(None) };
-        let changes = desk.changes();
-        self.inner.watch(&desk).await;
+        let Some(handle) = self.inner.queues.get(queue).await? else { return Ok(None) };
+        let changes = handle.status.changes();
+        handle.status.watch().await;
         Ok(Some(changes))
     }
 
     /// Joins the line. A live token that is shown keeps its place.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue))]
     pub async fn join(
         &self,
         queue: &QueueId,
         account: Option<&AccountId>,
         shown: Option<&str>,
     ) -> Result<JoinAnswer, Error> {
-        self.inner.join(queue, account, shown).await
+        match self.inner.queues.get(queue).await? {
+            Some(handle) => handle.joiner.join(account, shown).await,
+            None => Ok(JoinAnswer::NoSuchQueue),
+        }
     }
 
     /// Reads a signed token; `None` unless these keys signed it for this queue.
@@ -174,27 +106,34 @@ impl WaitingRoom {
     }
 
     /// Where a place stands. Those who wait are answered from memory.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %token.queue))]
     pub async fn standing(&self, token: &QueueToken) -> Result<Standing, Error> {
-        let desk = self.inner.known_desk(&token.queue).await?;
-        self.inner.standing(&desk, token).await
+        self.inner.queues.known(&token.queue).await?.status.standing(token).await
     }
 
     /// Takes a rate token and a slot for this place, or says why not.
+    #[instrument(
+        level = "debug",
+        skip_all,
+        fields(queue.id = %token.queue, account.id = %account)
+    )]
     pub async fn claim(
         &self,
         token: &QueueToken,
         account: &AccountId,
     ) -> Result<ClaimAnswer, Error> {
-        self.inner.claim(token, account).await
+        self.inner.queues.known(&token.queue).await?.claimer.claim(token, account).await
     }
 
     /// Straight through: the account's live slot if it has one, else a place, a step, a slot and
     /// an admission at once, if nobody waits and there is room.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue, account.id = %account))]
     pub async fn walk_in(&self, queue: &QueueId, account: &AccountId) -> Result<WalkIn, Error> {
-        self.inner.walk_in(queue, account).await
+        self.inner.queues.known(queue).await?.claimer.walk_in(account).await
     }
 
     /// Checks a pass for this queue and account, and that its slot is live.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue, account.id = %account))]
     pub async fn check_pass(
         &self,
         queue: &QueueId,
@@ -203,7 +142,7 @@ impl WaitingRoom {
     ) -> Result<PassCheck, Error> {
         let pass = self.read_pass(queue, jwt).filter(|pass| pass.account == *account);
         let Some(pass) = pass else { return Ok(PassCheck::Invalid) };
-        let live = self.inner.is_live(&pass).await?;
+        let live = self.inner.queues.known(queue).await?.sessions.is_live(&pass).await?;
         Ok(if live { PassCheck::Live(pass) } else { PassCheck::Invalid })
     }
 
@@ -213,48 +152,40 @@ impl WaitingRoom {
     }
 
     /// Gives a slot back (or a place in line, if it was not admitted yet).
+    #[instrument(level = "debug", skip_all, fields(queue.id = %slot.queue))]
     pub async fn leave(&self, slot: &SlotRef) -> Result<(), Error> {
-        self.inner.leave(slot, true).await
+        self.give_back(slot, Leaver::Holder).await
     }
 
     /// Ends a slot whose booking is confirmed; a place that is not admitted stays.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %slot.queue))]
     pub(crate) async fn end(&self, slot: &SlotRef) -> Result<(), Error> {
-        self.inner.leave(slot, false).await
+        self.give_back(slot, Leaver::Booking).await
+    }
+
+    async fn give_back(&self, slot: &SlotRef, who: Leaver) -> Result<(), Error> {
+        // A queue that is not there has nothing to end.
+        let Some(handle) = self.inner.queues.get(&slot.queue).await? else { return Ok(()) };
+        handle.sessions.leave(slot, who).await
     }
 
     /// Changes a queue's settings, live. `None`: no such queue.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue))]
     pub async fn configure(
         &self,
         queue: &QueueId,
         patch: QueuePatch,
     ) -> Result<Option<Queue>, Error> {
-        self.inner.configure(queue, patch).await
+        let Some(handle) = self.inner.queues.get(queue).await? else { return Ok(None) };
+        handle.settings.configure(patch).await
     }
 
     /// Waits for commits in hand that no caller waits for. Nothing is lost without: `Books` know
     /// all that was promised.
     pub async fn drain(&self) {
-        self.inner.settled().await;
-    }
-}
-
-impl Inner {
-    fn pressure(&self, queue: &QueueId) -> Option<Pressure> {
-        self.pressure.borrow().get(queue).copied()
-    }
-
-    /// Waits until nothing is left in hand.
-    pub(crate) async fn settled(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    fn is_sold_out(&self, queue: &QueueId) -> bool {
-        self.pressure(queue).is_some_and(|pressure| pressure.sold_out)
-    }
-
-    pub(crate) fn is_slow(&self, queue: &QueueId) -> bool {
-        self.pressure(queue).is_some_and(|pressure| pressure.slow)
+        let tasks = &self.inner.background.tasks;
+        tasks.close();
+        tasks.wait().await;
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where somebody stands in line, as `/me` tells it.
-use crate::store::Place;
+use crate::store::PlaceStatus;
 use ledger::{QueueSettings, QueueState, Timestamp};
 use serde::Serialize;
 
@@ -47,9 +47,9 @@ pub struct Standing {
     pub poll_after_ms: u64,
 }
 
-/// What a standing is told from.
+/// What a standing follows from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sight<'a> {
+pub(crate) struct StandingInputs<'a> {
     pub(crate) settings: QueueSettings,
     pub(crate) opens_at: Timestamp,
     pub(crate) now_serving: u64,
@@ -59,9 +59,14 @@ pub(crate) struct Sight<'a> {
     pub(crate) now: Timestamp,
 }
 
-impl Sight<'_> {
+impl StandingInputs<'_> {
     /// Where `entry` stands, whose number (if drawn) is at `place`.
-    pub(crate) fn standing(&self, entry: u64, number: Option<u64>, place: &Place) -> Standing {
+    pub(crate) fn standing(
+        &self,
+        entry: u64,
+        number: Option<u64>,
+        place: &PlaceStatus,
+    ) -> Standing {
         let state = self.state(place);
         let ahead = match state {
             PlaceState::PreQueue | PlaceState::Waiting | PlaceState::SoldOut => {
@@ -77,12 +82,12 @@ impl Sight<'_> {
         let waits = matches!(state, PlaceState::PreQueue | PlaceState::Waiting);
         let (claim, back) = self.windows_left(state, place);
         let session = match place {
-            Place::Admitted { until, .. } => Some(until.seconds_left(self.now)),
-            Place::Waiting
-            | Place::Ready { .. }
-            | Place::Returning { .. }
-            | Place::Missed
-            | Place::Done => None,
+            PlaceStatus::Admitted { until, .. } => Some(until.seconds_left(self.now)),
+            PlaceStatus::Waiting
+            | PlaceStatus::Ready { .. }
+            | PlaceStatus::Returning { .. }
+            | PlaceStatus::Missed
+            | PlaceStatus::Done => None,
         };
         Standing {
             state,
@@ -98,16 +103,19 @@ impl Sight<'_> {
         }
     }
 
-    fn state(&self, place: &Place) -> PlaceState {
+    fn state(&self, place: &PlaceStatus) -> PlaceState {
         match place {
-            Place::Admitted { .. } => return PlaceState::Admitted,
-            Place::Done => return PlaceState::Done,
-            Place::Waiting | Place::Ready { .. } | Place::Returning { .. } | Place::Missed => {}
+            PlaceStatus::Admitted { .. } => return PlaceState::Admitted,
+            PlaceStatus::Done => return PlaceState::Done,
+            PlaceStatus::Waiting
+            | PlaceStatus::Ready { .. }
+            | PlaceStatus::Returning { .. }
+            | PlaceStatus::Missed => {}
         }
         if self.settings.state == QueueState::Closed {
             return PlaceState::Closed;
         }
-        if *place == Place::Missed {
+        if *place == PlaceStatus::Missed {
             return PlaceState::Missed;
         }
         if self.sold_out {
@@ -117,31 +125,32 @@ impl Sight<'_> {
             return PlaceState::PreQueue;
         }
         match place {
-            Place::Ready { .. } => PlaceState::Ready,
-            Place::Returning { .. } => PlaceState::Returning,
-            Place::Waiting | Place::Missed | Place::Admitted { .. } | Place::Done => {
-                PlaceState::Waiting
-            }
+            PlaceStatus::Ready { .. } => PlaceState::Ready,
+            PlaceStatus::Returning { .. } => PlaceState::Returning,
+            PlaceStatus::Waiting
+            | PlaceStatus::Missed
+            | PlaceStatus::Admitted { .. }
+            | PlaceStatus::Done => PlaceState::Waiting,
         }
     }
 
     /// Seconds left to claim with room kept, and to claim at all.
-    fn windows_left(&self, state: PlaceState, place: &Place) -> (Option<i64>, Option<i64>) {
+    fn windows_left(&self, state: PlaceState, place: &PlaceStatus) -> (Option<i64>, Option<i64>) {
         let back = i64::from(self.settings.return_seconds);
         match place {
-            Place::Ready { left_millis } if state == PlaceState::Ready => {
+            PlaceStatus::Ready { left_millis } if state == PlaceState::Ready => {
                 let claim = seconds(*left_millis);
                 (Some(claim), Some(claim + back))
             }
-            Place::Returning { left_millis } if state == PlaceState::Returning => {
+            PlaceStatus::Returning { left_millis } if state == PlaceState::Returning => {
                 (None, left_millis.map(seconds))
             }
-            Place::Waiting
-            | Place::Ready { .. }
-            | Place::Returning { .. }
-            | Place::Missed
-            | Place::Admitted { .. }
-            | Place::Done => (None, None),
+            PlaceStatus::Waiting
+            | PlaceStatus::Ready { .. }
+            | PlaceStatus::Returning { .. }
+            | PlaceStatus::Missed
+            | PlaceStatus::Admitted { .. }
+            | PlaceStatus::Done => (None, None),
         }
     }
 

@@ -1,7 +1,7 @@
-//! The fast copy of a queue: each method is one atomic script on the keys of one queue.
+//! The seam to a queue's fast copy: each method is one atomic change of one queue.
 //!
 //! A copy can be lost at any moment. Every method names the generation it believes in and gets
-//! [`Kept::Lost`] when the copy is not of that generation, with nothing changed.
+//! [`Fenced::Lost`] when the copy is not of that generation, with nothing changed.
 mod local;
 
 pub use local::LocalQueueStore;
@@ -9,29 +9,22 @@ pub use local::LocalQueueStore;
 use async_trait::async_trait;
 use ledger::books::{QueueRecord, QueueStep};
 use ledger::{
-    AccountId, Admission, AdmissionSource, Queue, QueueId, QueueSettings, StoreError, Timestamp,
+    AccountId, Admission, AdmissionSource, Fenced, Queue, QueueId, QueueSettings, StoreError,
+    Timestamp,
 };
 
 /// Which copy of which queue a call is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark<'a> {
+pub struct CopyRef<'a> {
     pub queue: &'a QueueId,
     pub generation: u64,
     /// The caller's clock; a store with a clock of its own uses that.
     pub now: Timestamp,
 }
 
-/// The answer of a copy that may be lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept<T> {
-    Is(T),
-    /// The copy is not of this generation; nothing was changed.
-    Lost,
-}
-
 /// A queue as `Books` know it, made ready to be a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
+pub struct QueueLoad {
     pub queue: Queue,
     pub record: QueueRecord,
     /// Oldest first, as far back as places can still be claimed.
@@ -63,7 +56,7 @@ pub struct Reserved {
 
 /// Somebody asks for a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct SlotRequest {
     pub account: AccountId,
     /// The place in line; `None` is somebody who has none and goes straight through.
     pub number: Option<u64>,
@@ -85,9 +78,9 @@ pub struct Grant {
     pub step: Option<QueueStep>,
 }
 
-/// The answer to [`Ask`].
+/// The answer to [`SlotRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum SlotAnswer {
     /// A new slot, or the account's live one.
     Granted(Grant),
     NotYet(NotYet),
@@ -113,7 +106,7 @@ pub enum NotYet {
 
 /// What became of a slot or a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
+pub enum ClaimOutcome {
     /// Its admission is in `Books`.
     Committed,
     /// Its admission surely is not.
@@ -126,7 +119,7 @@ pub enum Settlement {
 
 /// Settings for the copy, and the revision that they have in `Books`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub struct SettingsChange {
     pub settings: QueueSettings,
     pub revision: u64,
     /// False while they are on their way into `Books`: beside others on their way there under the
@@ -136,7 +129,7 @@ pub struct Change {
 
 /// Where one number stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum PlaceStatus {
     Waiting,
     /// Called; room is kept for so many milliseconds of granting time.
     Ready {
@@ -159,7 +152,7 @@ pub enum Place {
 
 /// The queue as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct QueueSnapshot {
     pub settings: QueueSettings,
     pub revision: u64,
     /// The greatest number given.
@@ -174,43 +167,55 @@ pub struct Snapshot {
 }
 
 /// A queue's fast copy.
+///
+/// Eight methods, one for each thing that happens to a line, and one caller for all: the room's
+/// fenced copy, which recovers what is lost. Traits by caller (joins, claims, settings, recovery)
+/// would each carry the same fence, and every backend would implement all of them on the same keys.
 #[async_trait]
 pub trait QueueStore: Send + Sync {
     /// Gives numbers to joins, in order of arrival.
-    async fn reserve(&self, mark: Mark<'_>, ask: Reserve) -> Result<Kept<Reserved>, StoreError>;
+    async fn reserve(
+        &self,
+        copy: CopyRef<'_>,
+        request: Reserve,
+    ) -> Result<Fenced<Reserved>, StoreError>;
 
     /// Proposes the next step, as far as rate and room allow; `None` when nobody is to be called.
     /// The caller commits it, then publishes it.
-    async fn propose(&self, mark: Mark<'_>) -> Result<Kept<Option<QueueStep>>, StoreError>;
+    async fn propose(&self, copy: CopyRef<'_>) -> Result<Fenced<Option<QueueStep>>, StoreError>;
 
     /// Calls everyone up to the step; never back.
-    async fn publish(&self, mark: Mark<'_>, step: QueueStep) -> Result<Kept<()>, StoreError>;
+    async fn publish(&self, copy: CopyRef<'_>, step: QueueStep) -> Result<Fenced<()>, StoreError>;
 
     /// Takes a rate token and a slot, or says why not. A replay gets the same slot.
-    async fn take(&self, mark: Mark<'_>, ask: Ask) -> Result<Kept<Taken>, StoreError>;
+    async fn take(
+        &self,
+        copy: CopyRef<'_>,
+        request: SlotRequest,
+    ) -> Result<Fenced<SlotAnswer>, StoreError>;
 
     /// Tells what became of a slot or a place.
     async fn settle(
         &self,
-        mark: Mark<'_>,
+        copy: CopyRef<'_>,
         number: u64,
-        settlement: Settlement,
-    ) -> Result<Kept<()>, StoreError>;
+        outcome: ClaimOutcome,
+    ) -> Result<Fenced<()>, StoreError>;
 
     /// The queue as a whole, and where `number` stands.
     async fn look(
         &self,
-        mark: Mark<'_>,
+        copy: CopyRef<'_>,
         number: Option<u64>,
-    ) -> Result<Kept<(Snapshot, Option<Place>)>, StoreError>;
+    ) -> Result<Fenced<(QueueSnapshot, Option<PlaceStatus>)>, StoreError>;
 
     /// Applies settings unless the copy has newer ones. Answers when, by the store's clock.
     async fn configure(
         &self,
-        mark: Mark<'_>,
-        change: Change,
-    ) -> Result<Kept<Timestamp>, StoreError>;
+        copy: CopyRef<'_>,
+        change: SettingsChange,
+    ) -> Result<Fenced<Timestamp>, StoreError>;
 
     /// Makes `loaded` the copy of its generation, unless there is one as new already.
-    async fn swap_in(&self, loaded: Loaded, now: Timestamp) -> Result<(), StoreError>;
+    async fn swap_in(&self, loaded: QueueLoad, now: Timestamp) -> Result<(), StoreError>;
 }

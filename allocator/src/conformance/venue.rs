@@ -207,6 +207,7 @@ fn allocator(
             declined_hold_seconds: 120,
             outcome_batch_max: 100,
             key_seconds: 86_400,
+            recovery: ledger::RecoveryBounds { wait_ms: 500, poll_ms: 10, winner_ms: 3_000 },
         },
     })
 }

@@ -234,8 +234,8 @@ async fn the_sweeper_ends_every_hold_that_is_due() {
     venue.wait_seconds(300);
     venue.sweep().await;
     let slot = venue.seats.slot(&venue.event);
-    let at = venue.seats.at(&slot, venue.seats.generation(&slot).await.unwrap());
-    let swept = venue.seats.parts().store.sweep(&at, 10).await.unwrap();
-    let crate::store::Marked::Here(swept) = swept else { panic!("the copy was lost") };
+    let store = &venue.seats.parts().store;
+    let swept = venue.seats.ask(&slot, |at| async move { store.sweep(&at, 10).await });
+    let swept = swept.await.unwrap();
     assert_eq!((swept.ended, swept.holds), (0, 0), "batches follow until nothing is left");
 }

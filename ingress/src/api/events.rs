@@ -179,8 +179,8 @@ async fn shown(exchange: &Exchange, shelved: &Shelved) -> Result<EventShown, Pro
     let event = &shelved.event;
     let seats = app.seats.seats(&event.id).await?;
     let (available, sold_out) = seats.map_or((0, false), |seats| (seats.available, seats.sold_out));
-    let board = app.room.board(&event.queue_id).await?;
-    let queue_state = board.map_or(QueueState::Closed, |board| board.state);
+    let status = app.room.status(&event.queue_id).await?;
+    let queue_state = status.map_or(QueueState::Closed, |status| status.state);
     Ok(EventShown::new(event, available, sold_out, queue_state))
 }
 

@@ -12,7 +12,7 @@ use ledger::{AccountId, QueueId, SlotRef};
 use serde::Serialize;
 use std::ops::Range;
 use waiting_room::{
-    Board, ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueToken, Standing,
+    ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueStatus, QueueToken, Standing,
 };
 
 /// A place in line with the token that proves it.
@@ -37,8 +37,8 @@ struct PassShown<'a> {
     expires_in: i64,
 }
 
-/// The path that a whole crowd polls: no task, no copy of the board, nothing personal. `None`
-/// when the board is not in memory, or there is something to say about the address.
+/// The path that a whole crowd polls: no task, no copy of the status, nothing personal. `None`
+/// when the status is not in memory, or there is something to say about the address.
 pub(crate) fn watch_now<B>(
     app: &App,
     request: &Request<B>,
@@ -48,8 +48,8 @@ pub(crate) fn watch_now<B>(
     if uri.query().is_some() {
         return None;
     }
-    let board = app.room.board_now(uri.path().get(param)?)?;
-    Some(shown(request.headers(), &board))
+    let status = app.room.status_now(uri.path().get(param)?)?;
+    Some(shown(request.headers(), &status))
 }
 
 pub(crate) async fn watch(exchange: Exchange) -> Outcome {
@@ -57,14 +57,14 @@ pub(crate) async fn watch(exchange: Exchange) -> Outcome {
         return Err(Problem::field("", "this address takes no parameters"));
     }
     let queue = exchange.queue()?;
-    let Some(board) = exchange.app().room.board(&queue).await? else {
+    let Some(status) = exchange.app().room.status(&queue).await? else {
         return Err(Problem::not_found("there is no such queue"));
     };
-    Ok(shown(exchange.headers(), &board))
+    Ok(shown(exchange.headers(), &status))
 }
 
-fn shown(headers: &HeaderMap, board: &Board) -> Response<Body> {
-    response::tagged(headers, board.etag.clone(), PUBLIC_SECOND, || board.body.clone())
+fn shown(headers: &HeaderMap, status: &QueueStatus) -> Response<Body> {
+    response::tagged(headers, status.etag.clone(), PUBLIC_SECOND, || status.body.clone())
 }
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {

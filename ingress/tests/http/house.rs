@@ -55,7 +55,7 @@ impl House {
         let ledger = sqlite_ledger().await;
         let (clock, ids) = (Clock::System, IdSource::system());
         let keys = Keyring::ephemeral(clock.now());
-        let room = waiting_room(&ledger, &keys, &clock, &ids);
+        let room = waiting_room(&ledger, &keys, &clock);
         let faults = Faults::default();
         let log = Arc::new(FaultyLog::new(ledger.log.clone(), faults.clone()));
         let seats = allocator(&ledger, log, &clock, &ids);
@@ -180,14 +180,13 @@ impl Drop for House {
     }
 }
 
-fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock, ids: &IdSource) -> WaitingRoom {
+fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock) -> WaitingRoom {
     WaitingRoom::new(waiting_room::Parts {
         store: Arc::new(LocalQueueStore::new()),
         admissions: ledger.books.admissions.clone(),
         events: ledger.books.events.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
-        ids: ids.clone(),
         config: waiting_room::Config {
             join_combine_ms: 1,
             join_combine_max: 100,
@@ -195,6 +194,11 @@ fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock, ids: &IdSour
             lease_ahead_seconds: 1,
             lease_min: 1_000,
             pacer_interval_ms: 20,
+            list_interval_ms: 1_000,
+            step_retry_ms: 1_000,
+            settings_recorded_within_ms: 10_000,
+            opening_wait_ms: 1_000,
+            recovery: ledger::RecoveryBounds { wait_ms: 500, poll_ms: 20, winner_ms: 3_000 },
             board_interval_ms: 200,
             board_idle_ms: 1_000,
             issuer: "test".into(),
@@ -227,6 +231,7 @@ fn allocator(
             declined_hold_seconds: 120,
             outcome_batch_max: 100,
             key_seconds: 86_400,
+            recovery: ledger::RecoveryBounds { wait_ms: 1_000, poll_ms: 20, winner_ms: 10_000 },
         },
     })
 }

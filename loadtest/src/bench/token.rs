@@ -7,7 +7,7 @@ use crate::http::Request;
 use anyhow::{Context, ensure};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use ledger::keys::{KeySet, Keyring, load};
-use ledger::{Clock, IdSource, QueueId};
+use ledger::{Clock, QueueId};
 use ledger_sqlite::{MIGRATIONS, SqliteFile, open_books};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -86,7 +86,6 @@ async fn room_of(scratch: &Path) -> anyhow::Result<WaitingRoom> {
         events: books.events,
         keys: Keyring::new(KeySet::new(&keys).context("the server's keys")?),
         clock: Clock::System,
-        ids: IdSource::system(),
         config: bounds(),
         pressure: watch::channel(Pressures::default()).1,
     }))
@@ -100,6 +99,11 @@ fn bounds() -> Config {
         lease_ahead_seconds: 1,
         lease_min: 1,
         pacer_interval_ms: 1_000,
+        list_interval_ms: 1_000,
+        step_retry_ms: 1_000,
+        settings_recorded_within_ms: 10_000,
+        opening_wait_ms: 1_000,
+        recovery: ledger::RecoveryBounds { wait_ms: 500, poll_ms: 20, winner_ms: 3_000 },
         board_interval_ms: 200,
         board_idle_ms: 1_000,
         issuer: "bench".to_owned(),

@@ -37,6 +37,14 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         config.allocator.seats_age_max_ms <= 1_000,
         "allocator.seats_age_max_ms must be at most 1000"
     );
+    for (key, recovery) in
+        [("waiting_room", &room.recovery), ("allocator", &config.allocator.recovery)]
+    {
+        ensure!(
+            recovery.winner_ms > recovery.wait_ms && recovery.wait_ms >= recovery.poll_ms,
+            "{key}.recovery: poll_ms must be at most wait_ms, and wait_ms less than winner_ms"
+        );
+    }
     if let GatewayUrl::Simulated(query) = &config.payment.gateway {
         ensure!(
             config.profile != Profile::Production,

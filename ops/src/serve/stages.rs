@@ -29,7 +29,6 @@ impl Stages {
             events: stores.books.events.clone(),
             keys: node.keys.clone(),
             clock: node.clock.clone(),
-            ids: node.ids.clone(),
             config: config.waiting_room.clone(),
             pressure,
         });

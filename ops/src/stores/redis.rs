@@ -8,7 +8,7 @@ use anyhow::Context;
 use ledger::{Clock, IdSource, QueueId};
 use redis_client::{Redis, cmd};
 use std::sync::Arc;
-use waiting_room::{Mark, QueueStore};
+use waiting_room::{CopyRef, QueueStore};
 use waiting_room_redis::RedisQueueStore;
 
 impl Opener {
@@ -23,9 +23,9 @@ impl Opener {
         self.probes.push(Probe::new("queue", move || {
             let (queue, nothing) = (asked.clone(), nothing.clone());
             async move {
-                let mark = Mark { queue: &nothing, generation: 0, now: Clock::System.now() };
+                let copy = CopyRef { queue: &nothing, generation: 0, now: Clock::System.now() };
                 // There is no such queue; that the answer comes is what counts.
-                queue.look(mark, None).await.map(drop)
+                queue.look(copy, None).await.map(drop)
             }
         }));
         Ok(Arc::new(queue))

@@ -1,7 +1,7 @@
 //! The distributed backend: a queue's copy on Redis, or on a cluster of them.
 //!
 //! Each method is one Lua script, which is the pure core over again on the server's clock. The
-//! copy's mark is its generation and the server's run id: a server that was restarted, wiped or
+//! copy is fenced by its generation and the server's run id: a server that was restarted, wiped or
 //! promoted has lost it, whatever data it has.
 mod load;
 mod reply;
@@ -12,7 +12,8 @@ mod tests;
 use async_trait::async_trait;
 use ledger::books::QueueStep;
 use ledger::{
-    AccountId, AdmissionSource, IdSource, QueueId, QueueSettings, QueueState, StoreError, Timestamp,
+    AccountId, AdmissionSource, Fenced, IdSource, QueueId, QueueSettings, QueueState, StoreError,
+    Timestamp,
 };
 use redis_client::{Redis, RedisBounds, RedisFailure, Value};
 use reply::Reply;
@@ -23,8 +24,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waiting_room::backend::Image;
 use waiting_room::{
-    Ask, Change, Grant, Kept, Loaded, Mark, NotYet, Place, QueueStore, Reserve, Reserved,
-    Settlement, Snapshot, Taken,
+    ClaimOutcome, CopyRef, Grant, NotYet, PlaceStatus, QueueLoad, QueueSnapshot, QueueStore,
+    Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
 };
 
 /// [`QueueStore`] on Redis. Clones share one connection.
@@ -36,17 +37,17 @@ struct Inner {
     tasks: Tasks,
     /// A call that failed sooner than this was cut off; one that took longer was kept waiting.
     cut_off_within: Duration,
-    /// This opening of the store, and how much it has asked: together they name what is asked
+    /// This opening of the store, and how many requests it made: together they name what is asked
     /// again because its answer was lost.
     node: String,
-    asked: AtomicU64,
+    requests: AtomicU64,
     clock: ScriptClock,
 }
 
 /// Where a script gets the time from.
 enum ScriptClock {
     Server,
-    /// From the caller's mark, for comparing the scripts with the pure core.
+    /// The caller's, for comparing the scripts with the pure core.
     #[cfg(test)]
     Caller,
 }
@@ -96,15 +97,15 @@ impl RedisQueueStore {
             tasks: Tasks::new(),
             cut_off_within: Duration::from_millis(bounds.response_timeout_ms / 2),
             node: format!("{:016x}", ids.random()),
-            asked: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             clock,
         })))
     }
 }
 
 impl Inner {
-    fn next_asked(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::Relaxed)
+    fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The time that a script is given; an empty one is the server's.
@@ -119,16 +120,16 @@ impl Inner {
         }
     }
 
-    async fn ask<T>(
+    async fn call<T>(
         &self,
         task: &Task,
-        mark: Mark<'_>,
+        copy: CopyRef<'_>,
         args: impl IntoIterator<Item = String>,
         read: impl FnOnce(&mut Reply) -> Result<T, StoreError>,
-    ) -> Result<Kept<T>, StoreError> {
-        let mut all = vec![mark.generation.to_string(), self.time(mark.now)];
+    ) -> Result<Fenced<T>, StoreError> {
+        let mut all = vec![copy.generation.to_string(), self.time(copy.now)];
         all.extend(args);
-        Reply::read(task.doing, self.run(task, mark.queue, &all).await?, read)
+        Reply::read(task.doing, self.run(task, copy.queue, &all).await?, read)
     }
 
     /// Runs a script. An answer that was lost with its connection is asked for once more, with
@@ -157,69 +158,77 @@ impl Inner {
 
 #[async_trait]
 impl QueueStore for RedisQueueStore {
-    async fn reserve(&self, mark: Mark<'_>, ask: Reserve) -> Result<Kept<Reserved>, StoreError> {
-        let (first, last) = ask.lease.unwrap_or((0, 0));
-        let args = [ask.count, first, last, u64::from(ask.straight)].map(|n| n.to_string());
-        let who = [self.0.node.clone(), self.0.next_asked().to_string()];
+    async fn reserve(
+        &self,
+        copy: CopyRef<'_>,
+        request: Reserve,
+    ) -> Result<Fenced<Reserved>, StoreError> {
+        let (first, last) = request.lease.unwrap_or((0, 0));
+        let args = [request.count, first, last, u64::from(request.straight)].map(|n| n.to_string());
+        let who = [self.0.node.clone(), self.0.next_request().to_string()];
         let task = &self.0.tasks.reserve;
         let args = args.into_iter().chain(who);
-        self.0.ask(task, mark, args, reserved).await
+        self.0.call(task, copy, args, reserved).await
     }
 
-    async fn propose(&self, mark: Mark<'_>) -> Result<Kept<Option<QueueStep>>, StoreError> {
+    async fn propose(&self, copy: CopyRef<'_>) -> Result<Fenced<Option<QueueStep>>, StoreError> {
         let task = &self.0.tasks.propose;
-        self.0.ask(task, mark, [], Reply::step).await
+        self.0.call(task, copy, [], Reply::step).await
     }
 
-    async fn publish(&self, mark: Mark<'_>, step: QueueStep) -> Result<Kept<()>, StoreError> {
+    async fn publish(&self, copy: CopyRef<'_>, step: QueueStep) -> Result<Fenced<()>, StoreError> {
         let args = [step.now_serving.to_string()];
-        self.0.ask(&self.0.tasks.publish, mark, args, |_| Ok(())).await
+        self.0.call(&self.0.tasks.publish, copy, args, |_| Ok(())).await
     }
 
-    async fn take(&self, mark: Mark<'_>, ask: Ask) -> Result<Kept<Taken>, StoreError> {
-        let number = ask.number.map_or_else(String::new, |number| number.to_string());
-        let asking = format!("{}:{}", self.0.node, self.0.next_asked());
-        let fresh = u8::from(ask.fresh).to_string();
-        let args = [ask.account.as_str().to_owned(), number, fresh, asking];
-        self.0.ask(&self.0.tasks.take, mark, args, taken).await
+    async fn take(
+        &self,
+        copy: CopyRef<'_>,
+        request: SlotRequest,
+    ) -> Result<Fenced<SlotAnswer>, StoreError> {
+        let number = request.number.map_or_else(String::new, |number| number.to_string());
+        let id = format!("{}:{}", self.0.node, self.0.next_request());
+        let fresh = u8::from(request.fresh).to_string();
+        let args = [request.account.as_str().to_owned(), number, fresh, id];
+        self.0.call(&self.0.tasks.take, copy, args, taken).await
     }
 
     async fn settle(
         &self,
-        mark: Mark<'_>,
+        copy: CopyRef<'_>,
         number: u64,
-        settlement: Settlement,
-    ) -> Result<Kept<()>, StoreError> {
-        let what = match settlement {
-            Settlement::Committed => "committed",
-            Settlement::Failed => "failed",
-            Settlement::Ended => "ended",
-            Settlement::Left => "left",
+        outcome: ClaimOutcome,
+    ) -> Result<Fenced<()>, StoreError> {
+        let what = match outcome {
+            ClaimOutcome::Committed => "committed",
+            ClaimOutcome::Failed => "failed",
+            ClaimOutcome::Ended => "ended",
+            ClaimOutcome::Left => "left",
         };
-        let telling = format!("{}:{}", self.0.node, self.0.next_asked());
-        let args = [number.to_string(), what.to_owned(), telling];
-        self.0.ask(&self.0.tasks.settle, mark, args, |_| Ok(())).await
+        let report = format!("{}:{}", self.0.node, self.0.next_request());
+        let args = [number.to_string(), what.to_owned(), report];
+        self.0.call(&self.0.tasks.settle, copy, args, |_| Ok(())).await
     }
 
     async fn look(
         &self,
-        mark: Mark<'_>,
+        copy: CopyRef<'_>,
         number: Option<u64>,
-    ) -> Result<Kept<(Snapshot, Option<Place>)>, StoreError> {
+    ) -> Result<Fenced<(QueueSnapshot, Option<PlaceStatus>)>, StoreError> {
         let args = [number.map_or_else(String::new, |number| number.to_string())];
         let read = |reply: &mut Reply| {
             let snapshot = snapshot(reply)?;
             Ok((snapshot, number.map(|_| place(reply)).transpose()?))
         };
-        self.0.ask(&self.0.tasks.look, mark, args, read).await
+        self.0.call(&self.0.tasks.look, copy, args, read).await
     }
 
     async fn configure(
         &self,
-        mark: Mark<'_>,
-        change: Change,
-    ) -> Result<Kept<Timestamp>, StoreError> {
-        let Change { settings, revision, recorded } = change;
+        copy: CopyRef<'_>,
+        change: SettingsChange,
+    ) -> Result<Fenced<Timestamp>, StoreError> {
+        let SettingsChange { settings, revision, recorded } = change;
         let args = [
             revision.to_string(),
             u8::from(recorded).to_string(),
@@ -230,10 +239,10 @@ impl QueueStore for RedisQueueStore {
             settings.return_seconds.to_string(),
             settings.session_seconds.to_string(),
         ];
-        self.0.ask(&self.0.tasks.configure, mark, args, Reply::time).await
+        self.0.call(&self.0.tasks.configure, copy, args, Reply::time).await
     }
 
-    async fn swap_in(&self, loaded: Loaded, now: Timestamp) -> Result<(), StoreError> {
+    async fn swap_in(&self, loaded: QueueLoad, now: Timestamp) -> Result<(), StoreError> {
         let image = Image::load(&loaded);
         let mut args = vec![image.generation.to_string(), self.0.time(now)];
         args.extend(load::arguments(&image));
@@ -253,23 +262,23 @@ fn reserved(reply: &mut Reply) -> Result<Reserved, StoreError> {
     })
 }
 
-fn taken(reply: &mut Reply) -> Result<Taken, StoreError> {
+fn taken(reply: &mut Reply) -> Result<SlotAnswer, StoreError> {
     let refusal = reply.word(|word| match word {
         "granted" => Some(None),
-        "waiting" => Some(Some(Taken::NotYet(NotYet::Waiting))),
-        "paused" => Some(Some(Taken::NotYet(NotYet::Paused))),
-        "full" => Some(Some(Taken::NotYet(NotYet::Full))),
-        "rate" => Some(Some(Taken::NotYet(NotYet::Rate))),
-        "token_used" => Some(Some(Taken::TokenUsed)),
-        "over" => Some(Some(Taken::Over)),
-        "closed" => Some(Some(Taken::Closed)),
-        "no_numbers" => Some(Some(Taken::NoNumbers)),
+        "waiting" => Some(Some(SlotAnswer::NotYet(NotYet::Waiting))),
+        "paused" => Some(Some(SlotAnswer::NotYet(NotYet::Paused))),
+        "full" => Some(Some(SlotAnswer::NotYet(NotYet::Full))),
+        "rate" => Some(Some(SlotAnswer::NotYet(NotYet::Rate))),
+        "token_used" => Some(Some(SlotAnswer::TokenUsed)),
+        "over" => Some(Some(SlotAnswer::Over)),
+        "closed" => Some(Some(SlotAnswer::Closed)),
+        "no_numbers" => Some(Some(SlotAnswer::NoNumbers)),
         _ => None,
     })?;
     if let Some(refusal) = refusal {
         return Ok(refusal);
     }
-    Ok(Taken::Granted(Grant {
+    Ok(SlotAnswer::Granted(Grant {
         number: reply.count()?,
         account: reply.word(|word| AccountId::parse(word).ok())?,
         at: reply.time()?,
@@ -280,7 +289,7 @@ fn taken(reply: &mut Reply) -> Result<Taken, StoreError> {
     }))
 }
 
-fn snapshot(reply: &mut Reply) -> Result<Snapshot, StoreError> {
+fn snapshot(reply: &mut Reply) -> Result<QueueSnapshot, StoreError> {
     let settings = QueueSettings {
         state: reply.word(QueueState::parse)?,
         rate_per_minute: reply.small()?,
@@ -289,7 +298,7 @@ fn snapshot(reply: &mut Reply) -> Result<Snapshot, StoreError> {
         return_seconds: reply.small()?,
         session_seconds: reply.small()?,
     };
-    Ok(Snapshot {
+    Ok(QueueSnapshot {
         settings,
         revision: reply.count()?,
         joined: reply.count()?,
@@ -300,21 +309,23 @@ fn snapshot(reply: &mut Reply) -> Result<Snapshot, StoreError> {
     })
 }
 
-fn place(reply: &mut Reply) -> Result<Place, StoreError> {
+fn place(reply: &mut Reply) -> Result<PlaceStatus, StoreError> {
     let stands = reply.word(|word| Some(word.to_owned()))?;
     let left_millis = reply.whole()?;
     Ok(match stands.as_str() {
-        "waiting" => Place::Waiting,
-        "ready" => Place::Ready { left_millis },
-        "returning" => Place::Returning { left_millis: (left_millis >= 0).then_some(left_millis) },
-        "missed" => Place::Missed,
-        "admitted" => Place::Admitted {
+        "waiting" => PlaceStatus::Waiting,
+        "ready" => PlaceStatus::Ready { left_millis },
+        "returning" => {
+            PlaceStatus::Returning { left_millis: (left_millis >= 0).then_some(left_millis) }
+        }
+        "missed" => PlaceStatus::Missed,
+        "admitted" => PlaceStatus::Admitted {
             account: reply.word(|word| AccountId::parse(word).ok())?,
             at: reply.time()?,
             until: reply.time()?,
             committed: reply.yes()?,
         },
-        "done" => Place::Done,
+        "done" => PlaceStatus::Done,
         _ => return Err(reply.unexpected(&stands)),
     })
 }

@@ -1,8 +1,7 @@
 //! Reading the answers of scripts: whole numbers and words, in order.
 use ledger::books::QueueStep;
-use ledger::{StoreError, Timestamp};
+use ledger::{Fenced, StoreError, Timestamp};
 use redis_client::Value;
-use waiting_room::Kept;
 
 /// An answer, read from front to back.
 pub(super) struct Reply {
@@ -16,7 +15,7 @@ impl Reply {
         doing: &'static str,
         answer: Value,
         read: impl FnOnce(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<Kept<T>, StoreError> {
+    ) -> Result<Fenced<T>, StoreError> {
         let values = match answer {
             Value::Array(values) => values,
             other => {
@@ -25,9 +24,9 @@ impl Reply {
         };
         let mut reply = Self { doing, values: values.into_iter() };
         if !reply.yes()? {
-            return Ok(Kept::Lost);
+            return Ok(Fenced::Lost);
         }
-        Ok(Kept::Is(read(&mut reply)?))
+        Ok(Fenced::Is(read(&mut reply)?))
     }
 
     pub(super) fn whole(&mut self) -> Result<i64, StoreError> {

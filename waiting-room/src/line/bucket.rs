@@ -1,8 +1,6 @@
 //! A token bucket in whole units, so that no rounding ever lets one too many through.
+use super::bounds::TOKEN;
 use ledger::Timestamp;
-
-/// One token. A rate per minute then gives whole units a millisecond: exactly the rate.
-pub(super) const TOKEN: u64 = 60_000;
 
 /// Grows with time at the rate, up to one second of it or one token, whichever is more.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,19 +1,11 @@
 //! Who was called when, on the clock of the time in which claims could be granted.
+use super::bounds::{MEMORY, PRIOR, RESOLUTION_MILLIS, SHOWING_MIN};
 use super::image::{CallImage, CallsImage};
 use ledger::QueueSettings;
 use std::collections::VecDeque;
 
-/// Calls are kept at this resolution, in milliseconds of granting time, rounded up: nobody gets
-/// less than their window, and what is kept is bounded by the windows alone.
-const RESOLUTION_MILLIS: i64 = 100;
 /// Everybody, in thousandths.
 const ALL: u64 = 1_000;
-/// The measure starts as if so many had all come, so that a few no-shows prove nothing.
-const PRIOR: u64 = 20;
-/// The measure forgets by halves beyond so many calls.
-const MEMORY: u64 = 1_000;
-/// However few come, at most four are called for one slot.
-const SHOWING_MIN: u64 = 250;
 
 /// Numbers called at the same moment: those above the call before, up to `upto`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +28,7 @@ pub(super) struct Calls {
     outstanding: u64,
     /// Everyone up to here was called too long ago.
     missed_to: u64,
-    /// Called and answered within their window, of late.
+    /// Called and answered within their window, recently.
     seen: (u64, u64),
 }
 

@@ -1,26 +1,26 @@
 //! Claims: who gets a slot now, and what becomes of it.
-use super::bucket::TOKEN;
-use super::{KNOCK_MILLIS, KNOCKS_MAX, LEFT_MAX, Line};
-use crate::store::{Ask, Grant, NotYet, Place, Taken};
+use super::Line;
+use super::bounds::{LEFT_MAX, RETRY_PRIORITY_MAX, RETRY_PRIORITY_MILLIS, TOKEN};
+use crate::store::{Grant, NotYet, PlaceStatus, SlotAnswer, SlotRequest};
 use ledger::{AccountId, AdmissionSource, QueueState, Timestamp};
 
 impl Line {
-    pub(crate) fn take(&mut self, ask: &Ask, now: Timestamp) -> Taken {
+    pub(crate) fn take(&mut self, request: &SlotRequest, now: Timestamp) -> SlotAnswer {
         self.advance(now);
-        match ask.number {
-            Some(number) => self.claim(number, ask),
-            None => self.walk_in(ask),
+        match request.number {
+            Some(number) => self.claim(number, request),
+            None => self.walk_in(request),
         }
     }
 
-    pub(super) fn claim(&mut self, number: u64, ask: &Ask) -> Taken {
-        let account = &ask.account;
+    pub(super) fn claim(&mut self, number: u64, request: &SlotRequest) -> SlotAnswer {
+        let account = &request.account;
         if let Some(slot) = self.slots.get(number) {
             if slot.account != *account {
-                return Taken::TokenUsed;
+                return SlotAnswer::TokenUsed;
             }
             if !self.slots.is_live(number) {
-                return Taken::Over;
+                return SlotAnswer::Over;
             }
             return self.grant(number);
         }
@@ -28,23 +28,25 @@ impl Line {
             return self.grant(live);
         }
         if self.settings.state == QueueState::Closed {
-            return Taken::Closed;
+            return SlotAnswer::Closed;
         }
         match self.place(number) {
-            Place::Waiting => return Taken::NotYet(self.why_waiting()),
-            Place::Missed | Place::Done => return Taken::Over,
-            Place::Admitted { .. } | Place::Ready { .. } | Place::Returning { .. } => {}
+            PlaceStatus::Waiting => return SlotAnswer::NotYet(self.why_waiting()),
+            PlaceStatus::Missed | PlaceStatus::Done => return SlotAnswer::Over,
+            PlaceStatus::Admitted { .. }
+            | PlaceStatus::Ready { .. }
+            | PlaceStatus::Returning { .. } => {}
         }
-        if !ask.fresh {
-            return Taken::NotYet(NotYet::Waiting);
+        if !request.fresh {
+            return SlotAnswer::NotYet(NotYet::Waiting);
         }
         let certain = self.numbers.doubtful_to(number).is_none();
-        let kept = certain && matches!(self.place(number), Place::Ready { .. });
+        let kept = certain && matches!(self.place(number), PlaceStatus::Ready { .. });
         if let Some(why) = self.refusal().or_else(|| self.refusal_unkept(kept)) {
             if !kept {
-                self.knock(number);
+                self.prefer_retry(number);
             }
-            return Taken::NotYet(why);
+            return SlotAnswer::NotYet(why);
         }
         self.rate.take(TOKEN);
         if !kept {
@@ -54,30 +56,30 @@ impl Line {
         if certain {
             self.calls.answer(number, true);
         }
-        self.knocks.remove(&number);
+        self.retrying.remove(&number);
         self.give(number, account, AdmissionSource::Line)
     }
 
-    pub(super) fn walk_in(&mut self, ask: &Ask) -> Taken {
-        let account = &ask.account;
+    pub(super) fn walk_in(&mut self, request: &SlotRequest) -> SlotAnswer {
+        let account = &request.account;
         if let Some(live) = self.slots.of_account(account) {
             return self.grant(live);
         }
         if self.settings.state == QueueState::Closed {
-            return Taken::Closed;
+            return SlotAnswer::Closed;
         }
-        if !ask.fresh || !self.nobody_waits() {
-            return Taken::NotYet(NotYet::Waiting);
+        if !request.fresh || !self.nobody_waits() {
+            return SlotAnswer::NotYet(NotYet::Waiting);
         }
         if let Some(why) = self.refusal() {
-            return Taken::NotYet(why);
+            return SlotAnswer::NotYet(why);
         }
         if self.callable() == 0 {
-            return Taken::NotYet(NotYet::Waiting);
+            return SlotAnswer::NotYet(NotYet::Waiting);
         }
         let (number, given) = self.numbers.give(1);
         if given == 0 {
-            return Taken::NoNumbers;
+            return SlotAnswer::NoNumbers;
         }
         self.rate.take(TOKEN);
         self.budget.drain(TOKEN);
@@ -90,7 +92,7 @@ impl Line {
         number: u64,
         account: &AccountId,
         source: AdmissionSource,
-    ) -> Taken {
+    ) -> SlotAnswer {
         let until = self.now.plus_seconds(self.settings.session_seconds);
         // Whole seconds, so that the slot ends exactly with the pass's `exp`.
         let until = Timestamp::from_millis(until.seconds() * 1_000);
@@ -99,13 +101,13 @@ impl Line {
     }
 
     /// The live slot of `number`, to be committed unless it is.
-    pub(super) fn grant(&mut self, number: u64) -> Taken {
-        let Some(slot) = self.slots.get(number).cloned() else { return Taken::Over };
+    pub(super) fn grant(&mut self, number: u64) -> SlotAnswer {
+        let Some(slot) = self.slots.get(number).cloned() else { return SlotAnswer::Over };
         if !slot.committed {
             self.slots.begin_commit(number);
         }
         let step = (number > self.now_serving).then(|| self.step_at(number));
-        Taken::Granted(Grant {
+        SlotAnswer::Granted(Grant {
             number,
             account: slot.account,
             at: slot.at,
@@ -175,9 +177,9 @@ impl Line {
     }
 
     /// Somebody late was refused: the next room is theirs, who were in line before the others.
-    pub(super) fn knock(&mut self, number: u64) {
-        if self.knocks.len() < KNOCKS_MAX || self.knocks.contains_key(&number) {
-            self.knocks.insert(number, self.now.plus_millis(KNOCK_MILLIS));
+    pub(super) fn prefer_retry(&mut self, number: u64) {
+        if self.retrying.len() < RETRY_PRIORITY_MAX || self.retrying.contains_key(&number) {
+            self.retrying.insert(number, self.now.plus_millis(RETRY_PRIORITY_MILLIS));
         }
     }
 }

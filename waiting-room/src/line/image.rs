@@ -1,6 +1,6 @@
 //! A line just loaded, as plain data: what a copy that is kept elsewhere begins with.
 use super::Line;
-use crate::store::Loaded;
+use crate::store::QueueLoad;
 use ledger::{AccountId, AdmissionSource, QueueSettings, Timestamp};
 
 /// What a line has right after it was loaded. Nothing is leased, pending or given up then.
@@ -51,7 +51,7 @@ pub struct SlotImage {
 impl Image {
     /// The image of what `Books` know, at no particular time: the copy has a clock of its own,
     /// and ends what is due by that.
-    pub fn load(loaded: &Loaded) -> Self {
+    pub fn load(loaded: &QueueLoad) -> Self {
         Line::load(loaded, Timestamp::from_millis(0)).image()
     }
 }

@@ -1,21 +1,22 @@
 //! The pace: who gets a number, and how many are called.
 use super::Line;
-use super::bucket::{TOKEN, burst};
+use super::bounds::TOKEN;
+use super::bucket::burst;
 use super::calls::Called;
 use crate::store::{Reserve, Reserved};
 use ledger::books::QueueStep;
 use ledger::{QueueState, Timestamp};
 
 impl Line {
-    pub(crate) fn reserve(&mut self, ask: Reserve, now: Timestamp) -> Reserved {
+    pub(crate) fn reserve(&mut self, request: Reserve, now: Timestamp) -> Reserved {
         self.advance(now);
-        if let Some((first, last)) = ask.lease {
+        if let Some((first, last)) = request.lease {
             self.numbers.add(first, last);
         }
         let nobody_waits = self.nobody_waits();
-        let (first, count) = self.numbers.give(ask.count);
+        let (first, count) = self.numbers.give(request.count);
         let mut step = None;
-        if ask.straight && nobody_waits && count > 0 {
+        if request.straight && nobody_waits && count > 0 {
             let called = self.callable().min(count);
             step = self.step_to(self.numbers.step_from(self.proposed, called));
         }
@@ -78,7 +79,7 @@ impl Line {
         let showing = self.calls.showing_permille();
         let called = self.calls.outstanding() + self.pending;
         let by_rate = self.budget.units() / self.call_price();
-        let by_room = self.free_for_calls().saturating_sub(self.knocks.len() as u64);
+        let by_room = self.free_for_calls().saturating_sub(self.retrying.len() as u64);
         // All who are called could claim within their window.
         let window = u64::from(self.settings.claim_window_seconds) * 1_000 * rate;
         let soon = (burst(self.settings.rate_per_minute) + window) / TOKEN;

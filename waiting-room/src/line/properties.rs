@@ -1,8 +1,9 @@
 //! The line under random histories: the invariants I9 to I11 hold whatever happens, also across
 //! losses.
-use super::bucket::{TOKEN, burst};
+use super::bounds::TOKEN;
+use super::bucket::burst;
 use super::*;
-use crate::store::{Ask, Grant, Reserve, Reserved, Taken};
+use crate::store::{Grant, Reserve, Reserved, SlotAnswer, SlotRequest};
 use ledger::books::QueueRecord;
 use ledger::{AccountId, Admission, Queue, QueueId, SlotRef};
 use proptest::prelude::*;
@@ -24,11 +25,11 @@ enum Move {
     Claim {
         number: u64,
         account: u8,
-        settle: Option<Settlement>,
+        settle: Option<ClaimOutcome>,
     },
     WalkIn {
         account: u8,
-        settle: Option<Settlement>,
+        settle: Option<ClaimOutcome>,
     },
     /// The fate of a commit that nobody knew yet becomes known.
     Learn {
@@ -46,8 +47,8 @@ enum Move {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let commit = || {
         prop_oneof![
-            6 => Just(Some(Settlement::Committed)),
-            1 => Just(Some(Settlement::Failed)),
+            6 => Just(Some(ClaimOutcome::Committed)),
+            1 => Just(Some(ClaimOutcome::Failed)),
             2 => Just(None),
         ]
     };
@@ -79,7 +80,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// A line with the record that `Books` would keep, and what clients saw.
 struct World {
     line: Line,
-    books: Loaded,
+    books: QueueLoad,
     now: Timestamp,
     /// The greatest number that any join was given.
     given: u64,
@@ -110,7 +111,7 @@ impl World {
             admitted_max: 0,
         };
         let queue = Queue { id: QueueId::parse("q").unwrap(), settings, opens_at: T0, revision: 1 };
-        let books = Loaded { queue, record, steps: vec![], admissions: vec![] };
+        let books = QueueLoad { queue, record, steps: vec![], admissions: vec![] };
         Self {
             line: Line::load(&books, T0),
             books,
@@ -140,7 +141,7 @@ impl World {
             Move::WalkIn { account, settle } => self.take(None, *account, *settle)?,
             Move::Learn { nth, committed } => self.learn(*nth, *committed)?,
             Move::End(number) => self.end(*number),
-            Move::Leave(number) => self.line.settle(*number, Settlement::Left, self.now),
+            Move::Leave(number) => self.line.settle(*number, ClaimOutcome::Left, self.now),
             Move::Rate(rate) => {
                 self.rates.push((self.now, *rate));
                 self.configure(|q| q.rate_per_minute = *rate);
@@ -196,24 +197,28 @@ impl World {
         &mut self,
         number: Option<u64>,
         account: u8,
-        settle: Option<Settlement>,
+        settle: Option<ClaimOutcome>,
     ) -> Result<(), TestCaseError> {
         let account = AccountId::parse(&format!("a{account}")).unwrap();
-        self.ask(&Ask { account, number, fresh: true }, settle)
+        self.call(&SlotRequest { account, number, fresh: true }, settle)
     }
 
-    fn ask(&mut self, ask: &Ask, settle: Option<Settlement>) -> Result<(), TestCaseError> {
+    fn call(
+        &mut self,
+        request: &SlotRequest,
+        settle: Option<ClaimOutcome>,
+    ) -> Result<(), TestCaseError> {
         let active = self.line.slots.active();
-        let taken = self.line.take(ask, self.now);
-        if taken == Taken::NoNumbers {
+        let taken = self.line.take(request, self.now);
+        if taken == SlotAnswer::NoNumbers {
             let lease = self.lease(7);
             self.line.reserve(Reserve { count: 0, lease, straight: false }, self.now);
             return Ok(());
         }
-        let Taken::Granted(grant) = taken else { return Ok(()) };
-        let again = self.line.take(ask, self.now);
+        let SlotAnswer::Granted(grant) = taken else { return Ok(()) };
+        let again = self.line.take(request, self.now);
         prop_assert!(
-            matches!(again, Taken::Granted(again) if again.at == grant.at
+            matches!(again, SlotAnswer::Granted(again) if again.at == grant.at
             && again.number == grant.number && again.until == grant.until),
             "a replay differs"
         );
@@ -226,7 +231,7 @@ impl World {
             self.slots.insert(grant.number, times);
         }
         match settle {
-            Some(Settlement::Failed) if !grant.committed => self.fail(&grant),
+            Some(ClaimOutcome::Failed) if !grant.committed => self.fail(&grant),
             Some(_) if !grant.committed => self.commit(&grant),
             None if !grant.committed => self.unsettled.push(grant),
             Some(_) | None => {}
@@ -245,14 +250,15 @@ impl World {
         }
         self.fail(&grant);
         // Whoever is told that it failed claims again at once.
-        let ask = Ask { account: grant.account, number: Some(grant.number), fresh: true };
-        self.ask(&ask, Some(Settlement::Committed))
+        let request =
+            SlotRequest { account: grant.account, number: Some(grant.number), fresh: true };
+        self.call(&request, Some(ClaimOutcome::Committed))
     }
 
     /// Both of its commits fail. It is there still only if another claim commits it as well.
     fn fail(&mut self, grant: &Grant) {
-        self.line.settle(grant.number, Settlement::Failed, self.now);
-        self.line.settle(grant.number, Settlement::Failed, self.now);
+        self.line.settle(grant.number, ClaimOutcome::Failed, self.now);
+        self.line.settle(grant.number, ClaimOutcome::Failed, self.now);
         if self.line.slots.get(grant.number).is_none() {
             self.slots.remove(&grant.number);
         }
@@ -271,7 +277,7 @@ impl World {
                 source: grant.source,
             });
         }
-        self.line.settle(grant.number, Settlement::Committed, self.now);
+        self.line.settle(grant.number, ClaimOutcome::Committed, self.now);
         if let Some(step) = grant.step {
             self.commit_step(step);
         }
@@ -283,7 +289,7 @@ impl World {
         if let Some(row) = row.filter(|row| row.is_live(now)) {
             row.ended_at = Some(now);
             self.slots.entry(number).and_modify(|slot| slot.2 = now);
-            self.line.settle(number, Settlement::Ended, now);
+            self.line.settle(number, ClaimOutcome::Ended, now);
         }
     }
 
@@ -291,7 +297,7 @@ impl World {
         change(&mut self.books.queue.settings);
         self.books.queue.revision += 1;
         let Queue { settings, revision, .. } = self.books.queue;
-        self.line.configure(Change { settings, revision, recorded: true }, self.now);
+        self.line.configure(SettingsChange { settings, revision, recorded: true }, self.now);
     }
 
     /// Everything that is not in `Books` is gone; grants that were never committed never were.
@@ -386,9 +392,9 @@ proptest! {
             }
             while next <= world.line.now_serving {
                 let account = AccountId::parse(&format!("a{next}")).unwrap();
-                match world.line.take(&Ask { account, number: Some(next), fresh: true }, now) {
-                    Taken::Granted(_) => (admitted, next) = (admitted + 1, next + 1),
-                    Taken::NotYet(_) => break,
+                match world.line.take(&SlotRequest { account, number: Some(next), fresh: true }, now) {
+                    SlotAnswer::Granted(_) => (admitted, next) = (admitted + 1, next + 1),
+                    SlotAnswer::NotYet(_) => break,
                     other => prop_assert!(false, "{other:?}"),
                 }
             }

@@ -1,10 +1,7 @@
 //! Slots: who is in the shop, until when, and who was.
+use super::bounds::REMEMBERED_MILLIS;
 use ledger::{AccountId, Admission, AdmissionSource, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// How long a slot that is over is remembered, in milliseconds: until then its token answers
-/// `done` or `token_used`; after that it was missed long ago, and `Books` know its number.
-const REMEMBERED_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A number that was admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]

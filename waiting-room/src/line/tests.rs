@@ -1,7 +1,7 @@
 //! The line by example: every answer in its order of precedence, and what a loss leaves.
-use super::bucket::TOKEN;
+use super::bounds::TOKEN;
 use super::*;
-use crate::store::{Ask, NotYet, Reserve, Reserved, Taken};
+use crate::store::{NotYet, Reserve, Reserved, SlotAnswer, SlotRequest};
 use ledger::books::QueueRecord;
 use ledger::{AccountId, Admission, AdmissionSource, Queue, QueueId, SlotRef};
 
@@ -22,9 +22,9 @@ fn settings() -> QueueSettings {
     }
 }
 
-fn loaded(settings: QueueSettings) -> Loaded {
+fn loaded(settings: QueueSettings) -> QueueLoad {
     let id = QueueId::parse("q").unwrap();
-    Loaded {
+    QueueLoad {
         queue: Queue { id, settings, opens_at: T0, revision: 1 },
         record: QueueRecord {
             generation: 1,
@@ -49,7 +49,7 @@ impl Sim {
         Self::of(&loaded(settings))
     }
 
-    fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &QueueLoad) -> Self {
         Self { line: Line::load(loaded, T0), now: T0 }
     }
 
@@ -70,36 +70,36 @@ impl Sim {
         self.line.now_serving
     }
 
-    fn claim(&mut self, number: u64, name: &str) -> Taken {
-        let ask = Ask { account: account(name), number: Some(number), fresh: true };
-        let taken = self.line.take(&ask, self.now);
-        if let Taken::Granted(grant) = &taken
+    fn claim(&mut self, number: u64, name: &str) -> SlotAnswer {
+        let request = SlotRequest { account: account(name), number: Some(number), fresh: true };
+        let taken = self.line.take(&request, self.now);
+        if let SlotAnswer::Granted(grant) = &taken
             && !grant.committed
         {
-            self.line.settle(grant.number, Settlement::Committed, self.now);
+            self.line.settle(grant.number, ClaimOutcome::Committed, self.now);
         }
         taken
     }
 
-    fn walk_in(&mut self, name: &str) -> Taken {
-        self.line.take(&Ask { account: account(name), number: None, fresh: true }, self.now)
+    fn walk_in(&mut self, name: &str) -> SlotAnswer {
+        self.line.take(&SlotRequest { account: account(name), number: None, fresh: true }, self.now)
     }
 
     fn set(&mut self, change: impl FnOnce(&mut QueueSettings)) {
         let mut settings = self.line.settings;
         change(&mut settings);
-        let change = Change { settings, revision: self.line.revision + 1, recorded: true };
+        let change = SettingsChange { settings, revision: self.line.revision + 1, recorded: true };
         self.line.configure(change, self.now);
     }
 
-    fn place(&mut self, number: u64) -> Place {
+    fn place(&mut self, number: u64) -> PlaceStatus {
         self.line.look(Some(number), self.now).1.unwrap()
     }
 }
 
-fn granted(taken: &Taken) -> u64 {
+fn granted(taken: &SlotAnswer) -> u64 {
     match taken {
-        Taken::Granted(grant) => grant.number,
+        SlotAnswer::Granted(grant) => grant.number,
         other => panic!("not granted: {other:?}"),
     }
 }
@@ -112,7 +112,7 @@ fn busy() -> Sim {
     assert_eq!(sim.step(), 8);
     granted(&sim.claim(1, "a"));
     granted(&sim.claim(2, "b"));
-    sim.line.settle(2, Settlement::Ended, sim.now);
+    sim.line.settle(2, ClaimOutcome::Ended, sim.now);
     sim
 }
 
@@ -125,11 +125,11 @@ fn turn(state: QueueState) -> impl Fn(&mut Sim) {
 #[test]
 fn claims_are_refused_in_this_order() {
     use QueueState::{Closed, Paused, PreQueue};
-    let waiting = Taken::NotYet(NotYet::Waiting);
-    let paused = Taken::NotYet(NotYet::Paused);
-    check("another's slot", turn(Closed), 1, "z", &Taken::TokenUsed);
-    check("another's past slot", nothing, 2, "z", &Taken::TokenUsed);
-    check("one's own past slot", turn(Closed), 2, "b", &Taken::Over);
+    let waiting = SlotAnswer::NotYet(NotYet::Waiting);
+    let paused = SlotAnswer::NotYet(NotYet::Paused);
+    check("another's slot", turn(Closed), 1, "z", &SlotAnswer::TokenUsed);
+    check("another's past slot", nothing, 2, "z", &SlotAnswer::TokenUsed);
+    check("one's own past slot", turn(Closed), 2, "b", &SlotAnswer::Over);
     let missed = |sim: &mut Sim| sim.wait(31_000);
     let after = |first: fn(&mut Sim), state| {
         move |sim: &mut Sim| {
@@ -137,33 +137,33 @@ fn claims_are_refused_in_this_order() {
             turn(state)(sim);
         }
     };
-    check("closed before missed", after(missed, Closed), 3, "c", &Taken::Closed);
-    check("closed before waiting", turn(Closed), 9, "c", &Taken::Closed);
-    let left = |sim: &mut Sim| sim.line.settle(3, Settlement::Left, sim.now);
-    check("given up", left, 3, "c", &Taken::Over);
-    check("given up, paused", after(left, Paused), 3, "c", &Taken::Over);
+    check("closed before missed", after(missed, Closed), 3, "c", &SlotAnswer::Closed);
+    check("closed before waiting", turn(Closed), 9, "c", &SlotAnswer::Closed);
+    let left = |sim: &mut Sim| sim.line.settle(3, ClaimOutcome::Left, sim.now);
+    check("given up", left, 3, "c", &SlotAnswer::Over);
+    check("given up, paused", after(left, Paused), 3, "c", &SlotAnswer::Over);
     check("not called", nothing, 9, "c", &waiting);
     check("never given", nothing, 1_000, "c", &waiting);
     check("not called, paused", turn(Paused), 9, "c", &paused);
-    check("missed", missed, 3, "c", &Taken::Over);
-    check("missed, paused", after(missed, Paused), 3, "c", &Taken::Over);
+    check("missed", missed, 3, "c", &SlotAnswer::Over);
+    check("missed, paused", after(missed, Paused), 3, "c", &SlotAnswer::Over);
     check("paused", turn(Paused), 3, "c", &paused);
     check("not open yet", turn(PreQueue), 3, "c", &paused);
     let full = |sim: &mut Sim| {
         sim.set(|q| q.capacity = 1);
         sim.line.rate.drain(u64::MAX);
     };
-    check("full before rate", full, 3, "c", &Taken::NotYet(NotYet::Full));
-    check("rate", |sim| sim.line.rate.drain(u64::MAX), 3, "c", &Taken::NotYet(NotYet::Rate));
+    check("full before rate", full, 3, "c", &SlotAnswer::NotYet(NotYet::Full));
+    check("rate", |sim| sim.line.rate.drain(u64::MAX), 3, "c", &SlotAnswer::NotYet(NotYet::Rate));
     let late = |sim: &mut Sim| {
         sim.wait(11_000);
         sim.step();
         sim.set(|q| q.capacity = 8);
     };
-    check("late, and room is kept", late, 3, "c", &Taken::NotYet(NotYet::Full));
+    check("late, and room is kept", late, 3, "c", &SlotAnswer::NotYet(NotYet::Full));
 }
 
-fn check(what: &str, twist: impl Fn(&mut Sim), number: u64, name: &str, expected: &Taken) {
+fn check(what: &str, twist: impl Fn(&mut Sim), number: u64, name: &str, expected: &SlotAnswer) {
     let mut sim = busy();
     twist(&mut sim);
     assert_eq!(sim.claim(number, name), *expected, "{what}");
@@ -179,33 +179,33 @@ fn a_claim_repeats_and_an_account_has_one_slot() {
     assert_eq!(sim.walk_in("a"), first);
     sim.set(|q| q.state = QueueState::Closed);
     assert_eq!(sim.claim(1, "a"), first, "those admitted go on");
-    let Taken::Granted(grant) = first else { panic!("granted") };
+    let SlotAnswer::Granted(grant) = first else { panic!("granted") };
     assert_eq!(grant.until.millis() % 1_000, 0);
     sim.set(|q| q.state = QueueState::Open);
     sim.now = grant.until;
-    assert_eq!(sim.claim(1, "a"), Taken::Over);
+    assert_eq!(sim.claim(1, "a"), SlotAnswer::Over);
 }
 
 #[test]
 fn a_failed_commit_gives_the_slot_back_unless_another_claim_commits_it() {
     let mut sim = busy();
-    let ask = Ask { account: account("c"), number: Some(3), fresh: true };
+    let request = SlotRequest { account: account("c"), number: Some(3), fresh: true };
     let before = sim.line.slots.active();
-    sim.line.take(&ask, sim.now);
-    sim.line.take(&ask, sim.now);
-    sim.line.settle(3, Settlement::Ended, sim.now);
+    sim.line.take(&request, sim.now);
+    sim.line.take(&request, sim.now);
+    sim.line.settle(3, ClaimOutcome::Ended, sim.now);
     assert_eq!(sim.line.slots.active(), before + 1, "nothing ends before it is committed");
-    sim.line.settle(3, Settlement::Failed, sim.now);
+    sim.line.settle(3, ClaimOutcome::Failed, sim.now);
     assert_eq!(sim.line.slots.active(), before + 1);
-    sim.line.settle(3, Settlement::Failed, sim.now);
+    sim.line.settle(3, ClaimOutcome::Failed, sim.now);
     assert_eq!(sim.line.slots.active(), before);
-    assert!(matches!(sim.place(3), Place::Ready { .. }));
+    assert!(matches!(sim.place(3), PlaceStatus::Ready { .. }));
 
-    sim.line.take(&ask, sim.now);
-    sim.line.take(&ask, sim.now);
-    sim.line.settle(3, Settlement::Committed, sim.now);
-    sim.line.settle(3, Settlement::Failed, sim.now);
-    assert!(matches!(sim.place(3), Place::Admitted { committed: true, .. }));
+    sim.line.take(&request, sim.now);
+    sim.line.take(&request, sim.now);
+    sim.line.settle(3, ClaimOutcome::Committed, sim.now);
+    sim.line.settle(3, ClaimOutcome::Failed, sim.now);
+    assert!(matches!(sim.place(3), PlaceStatus::Admitted { committed: true, .. }));
 }
 
 #[test]
@@ -213,13 +213,17 @@ fn a_token_whose_claim_failed_is_not_given_again() {
     let mut sim = Sim::new(QueueSettings { rate_per_minute: 60, ..settings() });
     sim.join(3, false);
     assert_eq!(sim.step(), 1);
-    let ask = Ask { account: account("a"), number: Some(1), fresh: true };
-    assert!(matches!(sim.line.take(&ask, sim.now), Taken::Granted(_)));
+    let request = SlotRequest { account: account("a"), number: Some(1), fresh: true };
+    assert!(matches!(sim.line.take(&request, sim.now), SlotAnswer::Granted(_)));
     sim.wait(1_000);
     assert_eq!(sim.step(), 2);
     granted(&sim.claim(2, "b"));
-    sim.line.settle(1, Settlement::Failed, sim.now);
-    assert_eq!(sim.claim(1, "a"), Taken::NotYet(NotYet::Rate), "two in one moment are too many");
+    sim.line.settle(1, ClaimOutcome::Failed, sim.now);
+    assert_eq!(
+        sim.claim(1, "a"),
+        SlotAnswer::NotYet(NotYet::Rate),
+        "two in one moment are too many"
+    );
     sim.wait(1_000);
     granted(&sim.claim(1, "a"));
 }
@@ -228,18 +232,18 @@ fn a_token_whose_claim_failed_is_not_given_again() {
 fn windows_run_on_the_time_in_which_claims_could_be_granted() {
     let mut sim = busy();
     sim.wait(9_000);
-    assert_eq!(sim.place(3), Place::Ready { left_millis: 1_000 });
+    assert_eq!(sim.place(3), PlaceStatus::Ready { left_millis: 1_000 });
     sim.set(|q| q.state = QueueState::Paused);
     sim.wait(1_000_000);
-    assert_eq!(sim.place(3), Place::Ready { left_millis: 1_000 });
+    assert_eq!(sim.place(3), PlaceStatus::Ready { left_millis: 1_000 });
     sim.set(|q| q.state = QueueState::Open);
     sim.wait(999);
-    assert_eq!(sim.place(3), Place::Ready { left_millis: 1 });
+    assert_eq!(sim.place(3), PlaceStatus::Ready { left_millis: 1 });
     sim.wait(1);
-    assert_eq!(sim.place(3), Place::Returning { left_millis: Some(20_000) });
+    assert_eq!(sim.place(3), PlaceStatus::Returning { left_millis: Some(20_000) });
     sim.wait(20_000);
-    assert_eq!(sim.place(3), Place::Missed);
-    assert_eq!(sim.place(2), Place::Done);
+    assert_eq!(sim.place(3), PlaceStatus::Missed);
+    assert_eq!(sim.place(2), PlaceStatus::Done);
 }
 
 #[test]
@@ -251,7 +255,7 @@ fn the_clock_stands_while_the_shop_is_full_and_runs_again_when_a_slot_ends() {
     sim.wait(4_000);
     let second = sim.claim(2, "b");
     sim.wait(1_000_000);
-    let Taken::Granted(second) = second else { panic!("granted") };
+    let SlotAnswer::Granted(second) = second else { panic!("granted") };
     // `a` ended at 60 s; from then on there was room.
     sim.line.look(None, sim.now);
     let room_since = T0.plus_seconds(60);
@@ -272,9 +276,9 @@ fn the_pacer_calls_as_many_as_rate_room_and_no_shows_allow() {
     sim.wait(5_000);
     assert_eq!(sim.step(), 12);
     granted(&sim.claim(1, "a"));
-    sim.line.settle(1, Settlement::Ended, sim.now);
+    sim.line.settle(1, ClaimOutcome::Ended, sim.now);
     assert_eq!(sim.step(), 13, "a slot that ends is used at once");
-    sim.line.settle(5, Settlement::Left, sim.now);
+    sim.line.settle(5, ClaimOutcome::Left, sim.now);
     assert_eq!(sim.step(), 14, "so is room that was given up");
     sim.wait(10_000);
     assert!(sim.step() > 14 + 12);
@@ -308,29 +312,29 @@ fn joins_go_straight_through_while_there_is_room_and_nobody_waits() {
     sim.line.publish(second.step.unwrap(), sim.now);
     sim.line.publish(first.step.unwrap(), sim.now);
     assert_eq!(sim.line.now_serving, 6, "never back");
-    assert!(matches!(sim.place(6), Place::Ready { .. }));
+    assert!(matches!(sim.place(6), PlaceStatus::Ready { .. }));
 }
 
 #[test]
 fn a_walk_in_takes_number_step_and_slot_at_once() {
     let mut sim = Sim::new(QueueSettings { capacity: 2, ..settings() });
-    assert_eq!(sim.walk_in("a"), Taken::NoNumbers);
+    assert_eq!(sim.walk_in("a"), SlotAnswer::NoNumbers);
     sim.line.reserve(Reserve { count: 0, lease: Some((1, 10)), straight: false }, sim.now);
-    let Taken::Granted(first) = sim.walk_in("a") else { panic!("granted") };
+    let SlotAnswer::Granted(first) = sim.walk_in("a") else { panic!("granted") };
     assert_eq!((first.number, first.step.unwrap().now_serving), (1, 1));
     assert_eq!(first.source, AdmissionSource::StraightThrough);
     assert_eq!(granted(&sim.walk_in("a")), 1, "a replay");
     assert_eq!(granted(&sim.walk_in("b")), 2, "walk-ins do not wait for each other's steps");
-    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Full));
-    sim.line.settle(2, Settlement::Failed, sim.now);
-    assert_eq!(sim.place(2), Place::Done, "its number has no holder any more");
+    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Full));
+    sim.line.settle(2, ClaimOutcome::Failed, sim.now);
+    assert_eq!(sim.place(2), PlaceStatus::Done, "its number has no holder any more");
     sim.set(|q| q.state = QueueState::Paused);
-    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Paused));
+    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Paused));
     sim.set(|q| q.state = QueueState::Open);
     sim.line.reserve(Reserve { count: 1, lease: None, straight: false }, sim.now);
-    assert_eq!(sim.walk_in("c"), Taken::NotYet(NotYet::Waiting));
+    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Waiting));
     sim.set(|q| q.state = QueueState::Closed);
-    assert_eq!(sim.walk_in("c"), Taken::Closed);
+    assert_eq!(sim.walk_in("c"), SlotAnswer::Closed);
 }
 
 #[test]
@@ -339,7 +343,7 @@ fn a_walk_in_takes_no_room_that_is_kept() {
     assert!(sim.join(1, true).step.is_some());
     sim.step();
     sim.line.reserve(Reserve { count: 0, lease: Some((2, 9)), straight: false }, sim.now);
-    assert_eq!(sim.walk_in("a"), Taken::NotYet(NotYet::Waiting));
+    assert_eq!(sim.walk_in("a"), SlotAnswer::NotYet(NotYet::Waiting));
     sim.wait(10_000);
     assert_eq!(granted(&sim.walk_in("a")), 2, "the window passed");
 }
@@ -351,9 +355,9 @@ fn the_next_room_is_for_who_came_late_and_asked() {
     assert_eq!(sim.step(), 1);
     sim.wait(10_000);
     assert_eq!(sim.step(), 2);
-    assert_eq!(sim.claim(1, "late"), Taken::NotYet(NotYet::Full));
+    assert_eq!(sim.claim(1, "late"), SlotAnswer::NotYet(NotYet::Full));
     granted(&sim.claim(2, "b"));
-    sim.line.settle(2, Settlement::Ended, sim.now);
+    sim.line.settle(2, ClaimOutcome::Ended, sim.now);
     assert_eq!(sim.step(), 2, "room is left for number 1");
     assert_eq!(granted(&sim.claim(1, "late")), 1);
 }
@@ -383,21 +387,21 @@ fn after_a_loss_doubtful_numbers_are_passed_at_once_and_never_missed() {
     let mut sim = Sim::of(&books);
     assert_eq!((sim.line.slots.active(), sim.line.rate.units()), (1, 0));
     assert_eq!(granted(&sim.claim(7, "here")), 7, "live slots come back");
-    assert_eq!(sim.claim(6, "gone"), Taken::Over);
+    assert_eq!(sim.claim(6, "gone"), SlotAnswer::Over);
     assert_eq!(sim.join(4, false).first, 51, "no number is given twice");
-    assert!(matches!(sim.place(8), Place::Ready { .. }));
+    assert!(matches!(sim.place(8), PlaceStatus::Ready { .. }));
 
     sim.set(|q| q.capacity = 20);
     sim.wait(1_000);
     // Numbers 9 to 11 surely exist; those up to 50 are passed in the same step, then 51 to 54.
     assert_eq!(sim.step(), 54);
     assert_eq!(sim.line.calls.outstanding(), 8 - 2 + 3 + 4);
-    assert!(matches!(sim.place(30), Place::Ready { .. }));
+    assert!(matches!(sim.place(30), PlaceStatus::Ready { .. }));
     sim.wait(11_000);
-    assert_eq!(sim.place(30), Place::Returning { left_millis: None });
+    assert_eq!(sim.place(30), PlaceStatus::Returning { left_millis: None });
     sim.wait(1_000_000);
-    assert_eq!(sim.place(11), Place::Missed);
-    assert_eq!(sim.place(30), Place::Returning { left_millis: None });
+    assert_eq!(sim.place(11), PlaceStatus::Missed);
+    assert_eq!(sim.place(30), PlaceStatus::Returning { left_millis: None });
     assert_eq!(granted(&sim.claim(30, "late")), 30);
 }
 
@@ -405,8 +409,9 @@ fn after_a_loss_doubtful_numbers_are_passed_at_once_and_never_missed() {
 fn settings_apply_in_the_order_of_their_revisions() {
     let mut sim = Sim::new(settings());
     let newer = QueueSettings { capacity: 7, ..settings() };
-    sim.line.configure(Change { settings: newer, revision: 5, recorded: true }, sim.now);
-    sim.line.configure(Change { settings: settings(), revision: 4, recorded: true }, sim.now);
+    sim.line.configure(SettingsChange { settings: newer, revision: 5, recorded: true }, sim.now);
+    sim.line
+        .configure(SettingsChange { settings: settings(), revision: 4, recorded: true }, sim.now);
     let (snapshot, _) = sim.line.look(None, sim.now);
     assert_eq!((snapshot.settings, snapshot.revision), (newer, 5));
 }
@@ -420,7 +425,7 @@ fn what_is_kept_is_bounded_by_windows_not_by_the_crowd() {
         sim.step();
         for number in 0..20 {
             let number = sim.line.now_serving.saturating_sub(number);
-            sim.line.settle(number, Settlement::Left, sim.now);
+            sim.line.settle(number, ClaimOutcome::Left, sim.now);
         }
     }
     let kept = std::mem::size_of_val(&sim.line);

@@ -1,22 +1,35 @@
 //! Leases: numbers are taken ahead in `Books`, about a second's worth, before they are given.
-use super::Inner;
-use super::desk::Desk;
-use crate::Error;
+use super::parts::Background;
+use super::queue_copy::QueueCopy;
 use crate::metrics::LEASES_TOTAL;
 use crate::store::Reserve;
-use ledger::Timestamp;
-use ledger::books::Leased;
+use crate::{Error, Parts};
+use ledger::books::{Admissions, Leased};
+use ledger::{Timestamp, lock};
 use metrics::counter;
 use std::sync::Arc;
 use std::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 /// The next lease is taken when the numbers left last for one 32nd of a second: longer than a
 /// commit takes, and no more than so many are in doubt as to whether anyone has them after a loss.
 const AHEAD_SHARE: u64 = 32;
 
-/// How many numbers a second are asked for, of late.
+/// Keeps one queue in numbers to give.
+pub(super) struct Leaser {
+    copy: Arc<QueueCopy>,
+    admissions: Arc<dyn Admissions>,
+    tasks: TaskTracker,
+    ahead_seconds: u64,
+    least: u64,
+    demand: Demand,
+    /// Leases are taken one at a time.
+    leasing: tokio::sync::Mutex<()>,
+}
+
+/// How many numbers a second were asked for recently.
 #[derive(Default)]
-pub(super) struct Demand(Mutex<Rate>);
+struct Demand(Mutex<Rate>);
 
 #[derive(Default)]
 struct Rate {
@@ -27,8 +40,8 @@ struct Rate {
 
 impl Demand {
     /// Counts, and returns the recent rate.
-    pub(super) fn add(&self, count: u64, now: Timestamp) -> u64 {
-        let mut rate = self.0.lock().expect("no panic while the lock is held");
+    fn add(&self, count: u64, now: Timestamp) -> u64 {
+        let mut rate = lock(&self.0);
         let millis = now.millis_since(rate.since);
         if !(0..250).contains(&millis) {
             let over = u64::try_from(millis).unwrap_or(1_000).max(1);
@@ -43,39 +56,52 @@ impl Demand {
     }
 }
 
-impl Inner {
-    /// Sees to it that at least `least` numbers are left to give. Leases of a node go one after
-    /// another: what lies before the start of the last one was given.
-    pub(super) async fn top_up(&self, desk: &Desk, least: u64) -> Result<(), Error> {
-        let _turn = desk.leasing.lock().await;
-        let give = |lease| Reserve { count: 0, lease, straight: false };
-        let (generation, had) = self.ask(desk, |mark| self.store.reserve(mark, give(None))).await?;
-        if had.left >= least {
-            return Ok(());
-        }
-        let per_second = desk.demand.add(0, self.clock.now());
-        let ahead = per_second.saturating_mul(u64::from(self.config.lease_ahead_seconds));
-        let count = ahead.max(least).max(self.config.lease_min).max(1);
-        match self.admissions.lease(&desk.id, generation, count).await? {
-            Leased::Numbers { first, last } => {
-                counter!(LEASES_TOTAL).increment(1);
-                let lease = Some((first, last));
-                self.ask(desk, |mark| self.store.reserve(mark, give(lease))).await.map(drop)
-            }
-            Leased::Stale => self.recover(desk, generation).await,
+impl Leaser {
+    pub(super) fn new(parts: &Parts, background: &Background, copy: Arc<QueueCopy>) -> Self {
+        Self {
+            copy,
+            admissions: parts.admissions.clone(),
+            tasks: background.tasks.clone(),
+            ahead_seconds: u64::from(parts.config.lease_ahead_seconds),
+            least: parts.config.lease_min.max(1),
+            demand: Demand::default(),
+            leasing: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Takes the next lease in the background when few numbers are left.
-    pub(super) fn lease_ahead(self: &Arc<Self>, desk: &Arc<Desk>, left: u64, per_second: u64) {
-        let least = per_second / AHEAD_SHARE;
-        if left >= least || desk.leasing.try_lock().is_err() {
+    /// Sees to it that at least `least` numbers are left to give. Leases of a node go one after
+    /// another: what lies before the start of the last one was given.
+    pub(super) async fn top_up(&self, least: u64) -> Result<(), Error> {
+        let _turn = self.leasing.lock().await;
+        let give = |lease| Reserve { count: 0, lease, straight: false };
+        let (generation, had) = self.copy.call(|store, at| store.reserve(at, give(None))).await?;
+        if had.left >= least {
+            return Ok(());
+        }
+        let ahead = self.demand.add(0, self.copy.now()).saturating_mul(self.ahead_seconds);
+        let count = ahead.max(least).max(self.least);
+        match self.admissions.lease(self.copy.id(), generation, count).await? {
+            Leased::Numbers { first, last } => {
+                counter!(LEASES_TOTAL).increment(1);
+                let lease = Some((first, last));
+                self.copy.call(|store, at| store.reserve(at, give(lease))).await.map(drop)
+            }
+            Leased::Stale => self.copy.recover(generation).await,
+        }
+    }
+
+    /// Notes that `given` numbers were given and `left` are, and takes the next lease in the
+    /// background when few are.
+    pub(super) fn given(self: &Arc<Self>, given: u64, left: u64) {
+        let least = self.demand.add(given, self.copy.now()) / AHEAD_SHARE;
+        if left >= least || self.leasing.try_lock().is_err() {
             return;
         }
-        let (room, desk) = (self.clone(), desk.clone());
+        let leaser = self.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = room.top_up(&desk, least).await {
-                tracing::warn!(%error, queue.id = %desk.id, "numbers cannot be leased ahead");
+            if let Err(error) = leaser.top_up(least).await {
+                let queue = leaser.copy.id();
+                tracing::warn!(%error, queue.id = %queue, "numbers cannot be leased ahead");
             }
         });
     }

@@ -5,10 +5,12 @@ mod settings;
 
 use super::*;
 use crate::store::LocalQueueStore;
-use crate::{Pacer, PlaceState};
-use ledger::books::EventCreated;
+use crate::{Config, IssuedPass, Pacer, PlaceState, Pressure, Pressures};
+use ledger::books::{Admissions, EventCreated};
 use ledger::conformance::TestLedger;
-use ledger::{DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, SaleTerms, Timestamp};
+use ledger::{
+    DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, RecoveryBounds, SaleTerms, Timestamp,
+};
 use ledger_sqlite::testing::sqlite_ledger_at;
 use std::collections::HashMap;
 use tokio::task::JoinSet;
@@ -24,6 +26,11 @@ fn config() -> Config {
         lease_ahead_seconds: 1,
         lease_min: 16,
         pacer_interval_ms: 5,
+        list_interval_ms: 1_000,
+        step_retry_ms: 1_000,
+        settings_recorded_within_ms: 10_000,
+        opening_wait_ms: 1_000,
+        recovery: RecoveryBounds { wait_ms: 500, poll_ms: 20, winner_ms: 3_000 },
         board_interval_ms: 200,
         board_idle_ms: 1_000,
         issuer: "tidegate".into(),
@@ -157,11 +164,14 @@ impl World {
 
     /// One look of the pacer, and all that comes of it.
     async fn pace(&self) {
-        let room = &self.room.inner;
-        let desk = room.desk(&self.queue).await.unwrap().unwrap();
-        if let Some((generation, step)) = room.propose(&desk).await.unwrap() {
-            room.commit_step(&desk, generation, step).await.unwrap();
+        let queue = self.handle().await;
+        if let Some((generation, step)) = queue.stepper.propose().await.unwrap() {
+            queue.stepper.commit(generation, step).await.unwrap();
         }
+    }
+
+    async fn handle(&self) -> Arc<QueueHandle> {
+        self.room.inner.queues.known(&self.queue).await.unwrap()
     }
 }
 
@@ -179,7 +189,6 @@ fn room(
         events: ledger.books.events.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
-        ids: IdSource::seeded(1),
         config: config(),
         pressure: pressure.subscribe(),
     })

@@ -185,6 +185,7 @@ fn bounds() -> Config {
         declined_hold_seconds: 120,
         outcome_batch_max: 500,
         key_seconds: 86_400,
+        recovery: ledger::RecoveryBounds { wait_ms: 1_000, poll_ms: 20, winner_ms: 10_000 },
     }
 }
 

@@ -3,7 +3,7 @@ use super::private::{Private, Wiretap};
 use super::*;
 use ledger::books::QueueRecord;
 use ledger::{Queue, Timestamp};
-use waiting_room::Change;
+use waiting_room::SettingsChange;
 
 /// A queue of a few people in a store.
 struct Scene {
@@ -28,38 +28,38 @@ impl Scene {
         };
         let settings = QueueSettings::default();
         let queue = Queue { id: self.queue.clone(), settings, opens_at: now(), revision: 1 };
-        let loaded = Loaded { queue, record, steps: vec![], admissions: vec![] };
+        let loaded = QueueLoad { queue, record, steps: vec![], admissions: vec![] };
         self.store.swap_in(loaded, now()).await.unwrap();
     }
 
-    fn mark(&self) -> Mark<'_> {
-        Mark { queue: &self.queue, generation: 1, now: now() }
+    fn at(&self) -> CopyRef<'_> {
+        CopyRef { queue: &self.queue, generation: 1, now: now() }
     }
 
     async fn reserve(&self, count: u64, lease: Option<(u64, u64)>) -> Reserved {
-        let ask = Reserve { count, lease, straight: true };
-        kept(self.store.reserve(self.mark(), ask).await.unwrap())
+        let request = Reserve { count, lease, straight: true };
+        answered(self.store.reserve(self.at(), request).await.unwrap())
     }
 
-    async fn snapshot(&self) -> Result<Kept<Snapshot>, StoreError> {
-        let looked = self.store.look(self.mark(), None).await?;
+    async fn snapshot(&self) -> Result<Fenced<QueueSnapshot>, StoreError> {
+        let looked = self.store.look(self.at(), None).await?;
         Ok(match looked {
-            Kept::Is((snapshot, _)) => Kept::Is(snapshot),
-            Kept::Lost => Kept::Lost,
+            Fenced::Is((snapshot, _)) => Fenced::Is(snapshot),
+            Fenced::Lost => Fenced::Lost,
         })
     }
 
     async fn take(&self, number: u64) -> Grant {
         let account = AccountId::parse(&format!("a{number}")).unwrap();
-        let ask = Ask { account, number: Some(number), fresh: true };
-        match kept(self.store.take(self.mark(), ask).await.unwrap()) {
-            Taken::Granted(grant) => grant,
+        let request = SlotRequest { account, number: Some(number), fresh: true };
+        match answered(self.store.take(self.at(), request).await.unwrap()) {
+            SlotAnswer::Granted(grant) => grant,
             other => panic!("not granted: {other:?}"),
         }
     }
 
-    async fn settle(&self, number: u64, settlement: Settlement) {
-        kept(self.store.settle(self.mark(), number, settlement).await.unwrap());
+    async fn settle(&self, number: u64, outcome: ClaimOutcome) {
+        answered(self.store.settle(self.at(), number, outcome).await.unwrap());
     }
 }
 
@@ -67,10 +67,10 @@ fn now() -> Timestamp {
     Clock::System.now()
 }
 
-fn kept<T>(answer: Kept<T>) -> T {
+fn answered<T>(answer: Fenced<T>) -> T {
     match answer {
-        Kept::Is(value) => value,
-        Kept::Lost => panic!("the copy is there"),
+        Fenced::Is(value) => value,
+        Fenced::Lost => panic!("the copy is there"),
     }
 }
 
@@ -80,15 +80,15 @@ async fn a_server_that_was_wiped_or_restarted_has_lost_every_copy() {
     let scene = Scene::new(&redis.url()).await;
     scene.reserve(3, Some((1, 10))).await;
     redis.tell("FLUSHALL").await;
-    assert_eq!(scene.snapshot().await.unwrap(), Kept::Lost);
+    assert_eq!(scene.snapshot().await.unwrap(), Fenced::Lost);
     scene.load(1).await;
-    assert_eq!(kept(scene.snapshot().await.unwrap()).joined, 0, "loaded anew");
+    assert_eq!(answered(scene.snapshot().await.unwrap()).joined, 0, "loaded anew");
 
     redis.restart().await;
     // The first call may find the old connection gone; it is asked again.
-    assert_eq!(scene.snapshot().await.unwrap(), Kept::Lost);
+    assert_eq!(scene.snapshot().await.unwrap(), Fenced::Lost);
     scene.load(1).await;
-    kept(scene.snapshot().await.unwrap());
+    answered(scene.snapshot().await.unwrap());
 }
 
 #[tokio::test]
@@ -101,9 +101,9 @@ async fn data_that_outlived_its_server_is_a_loss_too() {
                   return redis.call('SET', KEYS[1], cmsgpack.pack(l))";
     let changed = redis.tell(&format!("EVAL \"{script}\" 1 {key}")).await;
     assert!(changed.starts_with("+OK"), "{changed}");
-    assert_eq!(scene.snapshot().await.unwrap(), Kept::Lost);
+    assert_eq!(scene.snapshot().await.unwrap(), Fenced::Lost);
     scene.load(1).await;
-    kept(scene.snapshot().await.unwrap());
+    answered(scene.snapshot().await.unwrap());
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn scripts_that_were_forgotten_are_loaded_again() {
     for count in 1..4 {
         assert!(redis.tell("SCRIPT FLUSH").await.starts_with("+OK"));
         scene.reserve(1, Some((1, 10))).await;
-        assert_eq!(kept(scene.snapshot().await.unwrap()).joined, count);
+        assert_eq!(answered(scene.snapshot().await.unwrap()).joined, count);
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_connection_that_is_killed_is_made_again() {
     for _ in 0..20 {
         let killed = redis.tell("CLIENT KILL TYPE normal SKIPME yes").await;
         assert!(killed.starts_with(':'), "{killed}");
-        kept(scene.snapshot().await.unwrap());
+        answered(scene.snapshot().await.unwrap());
     }
 }
 
@@ -140,29 +140,29 @@ async fn an_answer_that_is_lost_is_found_again_and_nothing_is_done_twice() {
     assert_eq!((reserved.first, reserved.count, reserved.left), (2, 5, 94), "not 7 to 11");
     assert_eq!(scene.reserve(1, None).await.first, 7);
 
-    let step = kept(scene.store.propose(scene.mark()).await.unwrap()).expect("a step");
+    let step = answered(scene.store.propose(scene.at()).await.unwrap()).expect("a step");
     wiretap.lose_next();
-    kept(scene.store.publish(scene.mark(), step).await.unwrap());
-    assert_eq!(kept(scene.snapshot().await.unwrap()).now_serving, 7);
+    answered(scene.store.publish(scene.at(), step).await.unwrap());
+    assert_eq!(answered(scene.snapshot().await.unwrap()).now_serving, 7);
 
     wiretap.lose_next();
     let grant = scene.take(1).await;
     assert_eq!(scene.take(1).await.at, grant.at);
-    assert_eq!(kept(scene.snapshot().await.unwrap()).active, 1);
+    assert_eq!(answered(scene.snapshot().await.unwrap()).active, 1);
 
     // Two claims commit the slot. One fails, which is told once although it is sent twice: the
     // other one's slot stays.
     wiretap.lose_next();
-    scene.settle(1, Settlement::Failed).await;
-    assert_eq!(kept(scene.snapshot().await.unwrap()).active, 1);
-    scene.settle(1, Settlement::Failed).await;
-    assert_eq!(kept(scene.snapshot().await.unwrap()).active, 0);
+    scene.settle(1, ClaimOutcome::Failed).await;
+    assert_eq!(answered(scene.snapshot().await.unwrap()).active, 1);
+    scene.settle(1, ClaimOutcome::Failed).await;
+    assert_eq!(answered(scene.snapshot().await.unwrap()).active, 0);
 
     wiretap.lose_next();
     let settings = QueueSettings { capacity: 3, ..QueueSettings::default() };
-    let change = Change { settings, revision: 2, recorded: true };
-    kept(scene.store.configure(scene.mark(), change).await.unwrap());
-    assert_eq!(kept(scene.snapshot().await.unwrap()).settings, settings);
+    let change = SettingsChange { settings, revision: 2, recorded: true };
+    answered(scene.store.configure(scene.at(), change).await.unwrap());
+    assert_eq!(answered(scene.snapshot().await.unwrap()).settings, settings);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_server_that_is_gone_is_an_error_at_once() {
     loop {
         match scene.snapshot().await {
             Ok(answer) => {
-                assert_eq!(answer, Kept::Lost);
+                assert_eq!(answer, Fenced::Lost);
                 break;
             }
             // Nobody connects for a moment after it failed.

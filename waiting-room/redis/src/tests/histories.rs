@@ -36,7 +36,7 @@ enum Move {
         account: u8,
         fresh: bool,
     },
-    Settle(u64, Settlement),
+    Settle(u64, ClaimOutcome),
     Look(u64),
     Configure {
         newer: i64,
@@ -88,11 +88,11 @@ fn lease() -> impl Strategy<Value = Lease> {
 }
 
 fn one_move() -> impl Strategy<Value = Move> {
-    let settlement = prop_oneof![
-        4 => Just(Settlement::Committed),
-        2 => Just(Settlement::Failed),
-        2 => Just(Settlement::Ended),
-        2 => Just(Settlement::Left),
+    let outcome = prop_oneof![
+        4 => Just(ClaimOutcome::Committed),
+        2 => Just(ClaimOutcome::Failed),
+        2 => Just(ClaimOutcome::Ended),
+        2 => Just(ClaimOutcome::Left),
     ];
     let number = || prop_oneof![1 => 0..NUMBERS, 2 => NEAR..NEAR + BEHIND + BEFORE];
     prop_oneof![
@@ -109,7 +109,7 @@ fn one_move() -> impl Strategy<Value = Move> {
             Move::Take { number: Some(number), account, fresh }
         }),
         6 => (0u8..25).prop_map(|account| Move::Take { number: None, account, fresh: true }),
-        12 => (number(), settlement).prop_map(|(number, what)| Move::Settle(number, what)),
+        12 => (number(), outcome).prop_map(|(number, what)| Move::Settle(number, what)),
         4 => number().prop_map(Move::Look),
         2 => (-1i64..3, settings(), any::<bool>())
             .prop_map(|(newer, settings, recorded)| Move::Configure { newer, settings, recorded }),
@@ -122,7 +122,7 @@ fn one_move() -> impl Strategy<Value = Move> {
 struct Twins<'a> {
     redis: &'a RedisQueueStore,
     local: LocalQueueStore,
-    books: Loaded,
+    books: QueueLoad,
     now: Timestamp,
     proposed: Option<QueueStep>,
     /// Granted, and perhaps not committed.
@@ -140,7 +140,7 @@ impl<'a> Twins<'a> {
             admitted_max: 0,
         };
         let queue = Queue { id: fresh_queue(), settings, opens_at: T0, revision: 1 };
-        let books = Loaded { queue, record, steps: vec![], admissions: vec![] };
+        let books = QueueLoad { queue, record, steps: vec![], admissions: vec![] };
         let local = LocalQueueStore::new();
         let (proposed, granted, served) = (None, vec![], 0);
         let twins = Self { redis, local, books, now: T0, proposed, granted, served };
@@ -153,9 +153,9 @@ impl<'a> Twins<'a> {
         self.redis.swap_in(self.books.clone(), self.now).await.unwrap();
     }
 
-    fn mark(&self) -> Mark<'_> {
+    fn at(&self) -> CopyRef<'_> {
         let generation = self.books.record.generation;
-        Mark { queue: &self.books.queue.id, generation, now: self.now }
+        CopyRef { queue: &self.books.queue.id, generation, now: self.now }
     }
 
     async fn apply(&mut self, one: &Move) -> Result<(), TestCaseError> {
@@ -163,14 +163,14 @@ impl<'a> Twins<'a> {
             Move::Wait(millis) => self.now = self.now.plus_millis(*millis),
             Move::Reserve { count, lease, straight } => {
                 let lease = self.lease(*lease);
-                let ask = Reserve { count: *count, lease, straight: *straight };
-                let step = self.reserve(ask).await?.step;
+                let request = Reserve { count: *count, lease, straight: *straight };
+                let step = self.reserve(request).await?.step;
                 self.proposed = step.or(self.proposed);
             }
             Move::Propose => {
-                let ours = self.redis.propose(self.mark()).await.unwrap();
-                prop_assert_eq!(ours, self.local.propose(self.mark()).await.unwrap());
-                let Kept::Is(step) = ours else { return lost() };
+                let ours = self.redis.propose(self.at()).await.unwrap();
+                prop_assert_eq!(ours, self.local.propose(self.at()).await.unwrap());
+                let Fenced::Is(step) = ours else { return lost() };
                 self.proposed = step.or(self.proposed);
             }
             Move::Publish => {
@@ -199,8 +199,8 @@ impl<'a> Twins<'a> {
                 self.swap_in().await;
             }
             Move::Stale => {
-                let mark = Mark { generation: 99, ..self.mark() };
-                prop_assert_eq!(self.redis.propose(mark).await.unwrap(), Kept::Lost);
+                let copy = CopyRef { generation: 99, ..self.at() };
+                prop_assert_eq!(self.redis.propose(copy).await.unwrap(), Fenced::Lost);
             }
         }
         self.same_counters().await
@@ -215,9 +215,9 @@ impl<'a> Twins<'a> {
 
     /// Also what no answer tells is the same.
     async fn same_counters(&mut self) -> Result<(), TestCaseError> {
-        let looked = self.redis.look(self.mark(), None).await.unwrap();
-        prop_assert_eq!(&looked, &self.local.look(self.mark(), None).await.unwrap());
-        if let Kept::Is((snapshot, _)) = looked {
+        let looked = self.redis.look(self.at(), None).await.unwrap();
+        prop_assert_eq!(&looked, &self.local.look(self.at(), None).await.unwrap());
+        if let Fenced::Is((snapshot, _)) = looked {
             self.served = snapshot.now_serving;
         }
         let ours = self.redis.counters(&self.books.queue.id).await;
@@ -227,8 +227,8 @@ impl<'a> Twins<'a> {
 
     async fn publish_to(&self, now_serving: u64) -> Result<(), TestCaseError> {
         let step = QueueStep { now_serving, at: self.now, granting_millis: 0 };
-        let ours = self.redis.publish(self.mark(), step).await.unwrap();
-        prop_assert_eq!(ours, self.local.publish(self.mark(), step).await.unwrap());
+        let ours = self.redis.publish(self.at(), step).await.unwrap();
+        prop_assert_eq!(ours, self.local.publish(self.at(), step).await.unwrap());
         Ok(())
     }
 
@@ -248,18 +248,18 @@ impl<'a> Twins<'a> {
         Some((first, last))
     }
 
-    async fn reserve(&self, ask: Reserve) -> Result<Reserved, TestCaseError> {
-        let ours = self.redis.reserve(self.mark(), ask).await.unwrap();
-        prop_assert_eq!(ours, self.local.reserve(self.mark(), ask).await.unwrap());
+    async fn reserve(&self, request: Reserve) -> Result<Reserved, TestCaseError> {
+        let ours = self.redis.reserve(self.at(), request).await.unwrap();
+        prop_assert_eq!(ours, self.local.reserve(self.at(), request).await.unwrap());
         match ours {
-            Kept::Is(reserved) => Ok(reserved),
-            Kept::Lost => lost(),
+            Fenced::Is(reserved) => Ok(reserved),
+            Fenced::Lost => lost(),
         }
     }
 
     async fn publish(&mut self, step: QueueStep) -> Result<(), TestCaseError> {
-        let ours = self.redis.publish(self.mark(), step).await.unwrap();
-        prop_assert_eq!(ours, self.local.publish(self.mark(), step).await.unwrap());
+        let ours = self.redis.publish(self.at(), step).await.unwrap();
+        prop_assert_eq!(ours, self.local.publish(self.at(), step).await.unwrap());
         if step.now_serving > self.books.record.now_serving {
             self.books.record.now_serving = step.now_serving;
             self.books.steps.push(step);
@@ -274,23 +274,23 @@ impl<'a> Twins<'a> {
         fresh: bool,
     ) -> Result<(), TestCaseError> {
         let account = AccountId::parse(&format!("a{account}")).unwrap();
-        let ask = Ask { account, number, fresh };
-        let ours = self.redis.take(self.mark(), ask.clone()).await.unwrap();
-        prop_assert_eq!(&ours, &self.local.take(self.mark(), ask).await.unwrap());
-        if let Kept::Is(Taken::Granted(grant)) = ours {
+        let request = SlotRequest { account, number, fresh };
+        let ours = self.redis.take(self.at(), request.clone()).await.unwrap();
+        prop_assert_eq!(&ours, &self.local.take(self.at(), request).await.unwrap());
+        if let Fenced::Is(SlotAnswer::Granted(grant)) = ours {
             self.granted.push(grant);
         }
         Ok(())
     }
 
-    async fn settle(&mut self, number: u64, what: Settlement) -> Result<(), TestCaseError> {
-        let ours = self.redis.settle(self.mark(), number, what).await.unwrap();
-        prop_assert_eq!(ours, self.local.settle(self.mark(), number, what).await.unwrap());
+    async fn settle(&mut self, number: u64, what: ClaimOutcome) -> Result<(), TestCaseError> {
+        let ours = self.redis.settle(self.at(), number, what).await.unwrap();
+        prop_assert_eq!(ours, self.local.settle(self.at(), number, what).await.unwrap());
         let rows = &mut self.books.admissions;
         let known = rows.iter_mut().find(|row| row.slot.number == number);
         let grant = self.granted.iter().rev().find(|grant| grant.number == number);
         match (what, known, grant) {
-            (Settlement::Committed, None, Some(grant)) => {
+            (ClaimOutcome::Committed, None, Some(grant)) => {
                 let record = &mut self.books.record;
                 record.admitted_max = record.admitted_max.max(number);
                 let slot = SlotRef { queue: self.books.queue.id.clone(), number };
@@ -304,15 +304,15 @@ impl<'a> Twins<'a> {
                 });
                 rows.sort_by_key(|row| row.slot.number);
             }
-            (Settlement::Ended, Some(row), _) => row.ended_at = row.ended_at.or(Some(self.now)),
+            (ClaimOutcome::Ended, Some(row), _) => row.ended_at = row.ended_at.or(Some(self.now)),
             _ => {}
         }
         Ok(())
     }
 
     async fn look(&self, number: u64) -> Result<(), TestCaseError> {
-        let ours = self.redis.look(self.mark(), Some(number)).await.unwrap();
-        prop_assert_eq!(ours, self.local.look(self.mark(), Some(number)).await.unwrap());
+        let ours = self.redis.look(self.at(), Some(number)).await.unwrap();
+        prop_assert_eq!(ours, self.local.look(self.at(), Some(number)).await.unwrap());
         Ok(())
     }
 
@@ -326,9 +326,9 @@ impl<'a> Twins<'a> {
         if recorded && revision >= self.books.queue.revision {
             (self.books.queue.settings, self.books.queue.revision) = (settings, revision);
         }
-        let change = Change { settings, revision, recorded };
-        let ours = self.redis.configure(self.mark(), change).await.unwrap();
-        let theirs = self.local.configure(self.mark(), change).await.unwrap();
+        let change = SettingsChange { settings, revision, recorded };
+        let ours = self.redis.configure(self.at(), change).await.unwrap();
+        let theirs = self.local.configure(self.at(), change).await.unwrap();
         prop_assert_eq!(ours, theirs);
         Ok(())
     }

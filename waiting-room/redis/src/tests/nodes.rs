@@ -5,8 +5,8 @@ use ledger::books::EventCreated;
 use ledger::conformance::TestLedger;
 use ledger::keys::Keyring;
 use ledger::{
-    AccountId, Admission, Clock, DEFAULT_PRICE, Event, IdSource, Layout, QueueId, QueuePatch,
-    QueueSettings, SaleTerms, Timestamp,
+    AccountId, Admission, Clock, DEFAULT_PRICE, Event, Fenced, IdSource, Layout, QueueId,
+    QueuePatch, QueueSettings, RecoveryBounds, SaleTerms, Timestamp,
 };
 use ledger_sqlite::testing::sqlite_ledger_at;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waiting_room::{
-    ClaimAnswer, Config, JoinAnswer, Kept, Mark, Pacer, Parts, PassCheck, PlaceState, Pressures,
+    ClaimAnswer, Config, CopyRef, JoinAnswer, Pacer, Parts, PassCheck, PlaceState, Pressures,
     QueueStore, QueueToken, WaitingRoom,
 };
 
@@ -30,6 +30,11 @@ fn config() -> Config {
         lease_ahead_seconds: 1,
         lease_min: 16,
         pacer_interval_ms: 5,
+        list_interval_ms: 1_000,
+        step_retry_ms: 1_000,
+        settings_recorded_within_ms: 10_000,
+        opening_wait_ms: 1_000,
+        recovery: RecoveryBounds { wait_ms: 500, poll_ms: 20, winner_ms: 3_000 },
         board_interval_ms: 200,
         board_idle_ms: 1_000,
         issuer: "tidegate".into(),
@@ -82,7 +87,6 @@ impl Nodes {
                 events: ledger.books.events.clone(),
                 keys: keys.clone(),
                 clock: clock.clone(),
-                ids: IdSource::system(),
                 config: config(),
                 pressure: pressure.subscribe(),
             })
@@ -152,7 +156,7 @@ async fn what_one_node_calls_the_other_one_shows() {
     for served in 1..=3 {
         let number = nodes.join(0).await.number;
         assert_eq!(number, Some(served), "called at once, there is room");
-        while nodes.rooms[1].board(&nodes.queue).await.unwrap().unwrap().now_serving < served {
+        while nodes.rooms[1].status(&nodes.queue).await.unwrap().unwrap().now_serving < served {
             changes.changed().await.unwrap();
         }
     }
@@ -256,10 +260,13 @@ async fn changes_of_both_nodes_all_count() {
     }
     let record = nodes.ledger.books.admissions.record(&nodes.queue).await.unwrap().unwrap();
     for (room, store) in nodes.rooms.iter().zip(&nodes.stores) {
-        room.board(&nodes.queue).await.unwrap().unwrap();
-        let mark =
-            Mark { queue: &nodes.queue, generation: record.generation, now: Clock::System.now() };
-        let Kept::Is((snapshot, _)) = store.look(mark, None).await.unwrap() else {
+        room.status(&nodes.queue).await.unwrap().unwrap();
+        let copy = CopyRef {
+            queue: &nodes.queue,
+            generation: record.generation,
+            now: Clock::System.now(),
+        };
+        let Fenced::Is((snapshot, _)) = store.look(copy, None).await.unwrap() else {
             panic!("the copy was lost")
         };
         assert_eq!((snapshot.settings, snapshot.revision), (queue.settings, 17));

@@ -2,11 +2,13 @@
 use super::*;
 use crate::ClaimAnswer;
 use crate::SlotEnder;
-use crate::store::{Ask, Grant, Kept, Mark, QueueStore, Taken};
+use crate::store::{CopyRef, Grant, QueueStore, SlotAnswer, SlotRequest};
 use async_trait::async_trait;
 use ledger::books::{Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use ledger::conformance::sample::SampleEvent;
-use ledger::{Admission, Booking, BookingOutcome, BookingStatus, Group, Message, StoreError};
+use ledger::{
+    Admission, Booking, BookingOutcome, BookingStatus, Fenced, Group, Message, StoreError,
+};
 use std::sync::Mutex;
 use tokio::sync::Barrier;
 
@@ -207,10 +209,10 @@ async fn a_slot_whose_store_was_not_told_of_its_admission_ends_all_the_same() {
     let (world, _faulty, token) = called().await;
     let admissions = &world.ledger.books.admissions;
     let generation = admissions.record(&world.queue).await.unwrap().unwrap().generation;
-    let mark = Mark { queue: &world.queue, generation, now: world.clock.now() };
-    let ask = Ask { account: account("a"), number: token.number, fresh: true };
-    let taken = world.store.take(mark, ask).await.unwrap();
-    let Kept::Is(Taken::Granted(grant)) = taken else { panic!("{taken:?}") };
+    let copy = CopyRef { queue: &world.queue, generation, now: world.clock.now() };
+    let request = SlotRequest { account: account("a"), number: token.number, fresh: true };
+    let taken = world.store.take(copy, request).await.unwrap();
+    let Fenced::Is(SlotAnswer::Granted(grant)) = taken else { panic!("{taken:?}") };
     let slot = SlotRef { queue: world.queue.clone(), number: grant.number };
     let error = world.room.leave(&slot).await.unwrap_err();
     assert!(error.is_retryable(), "the books do not know it yet");

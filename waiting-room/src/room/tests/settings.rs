@@ -1,7 +1,6 @@
-//! Queue states, settings, pressure, the pacer and the board.
+//! Queue states, settings, pressure, the pacer and the status.
 use super::*;
 use ledger::books::Patched;
-use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn a_closed_queue_takes_nobody_and_those_inside_go_on() {
@@ -102,9 +101,9 @@ async fn the_pacer_opens_a_pre_queue_when_its_time_comes() {
 
     // Somebody who makes it a pre-queue again means it.
     world.turn(QueueState::PreQueue).await;
-    let room = &world.room.inner;
     let queue = world.ledger.books.events.queue(&world.queue).await.unwrap().unwrap();
-    assert!(room.is_due(&queue) && !room.open_due(&queue).await.unwrap());
+    assert!(is_due(&queue, world.clock.now()));
+    assert!(!world.handle().await.settings.open_due(&queue).await.unwrap());
     stop.cancel();
     running.join_all().await;
 }
@@ -118,12 +117,12 @@ async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
         let queue = async || world.ledger.books.events.queue(&world.queue).await.unwrap().unwrap();
         let seen = queue().await;
         world.wait(60_000);
-        let room = &world.room.inner;
-        assert!(room.is_due(&seen));
-        let desk = room.desk(&world.queue).await.unwrap().unwrap();
+        assert!(is_due(&seen, world.clock.now()));
+        let handle = world.handle().await;
+        let settings = &handle.settings;
         // The admin has the turn; the pacer comes while it lasts, and waits.
-        let turn = desk.configuring.lock().await;
-        let mut opening = Box::pin(room.open_due(&seen));
+        let turn = settings.turn().await;
+        let mut opening = Box::pin(settings.open_due(&seen));
         let waits = tokio::time::timeout(std::time::Duration::from_millis(1), &mut opening).await;
         assert!(waits.is_err(), "nothing is decided before its turn");
         let patch = QueuePatch { state: Some(state), ..QueuePatch::default() };
@@ -134,7 +133,7 @@ async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
         drop(turn);
         assert!(!opening.await.unwrap());
         assert_eq!(queue().await.settings.state, state);
-        assert!(!room.open_due(&seen).await.unwrap(), "nor later");
+        assert!(!settings.open_due(&seen).await.unwrap(), "nor later");
         assert_eq!(queue().await.settings.state, state);
     }
 }
@@ -193,48 +192,48 @@ async fn settings_that_another_node_changed_are_taken_over() {
     let events = &world.ledger.books.events;
     let patched = events.patch_queue(&world.queue, 1, patch, T0).await.unwrap();
     let Patched::Done(queue) = patched else { panic!("not changed: {patched:?}") };
-    world.room.inner.catch_up(&queue).await.unwrap();
+    world.handle().await.settings.catch_up(&queue).await.unwrap();
     assert!(world.room.standing(&token).await.unwrap().paused);
 }
 
 #[tokio::test]
-async fn the_board_is_served_from_memory_and_follows_the_queue() {
+async fn the_status_is_served_from_memory_and_follows_the_queue() {
     let world = World::new(settings()).await;
-    assert!(world.room.board(&QueueId::parse("none").unwrap()).await.unwrap().is_none());
-    let board = world.room.board(&world.queue).await.unwrap().unwrap();
-    let again = world.room.board(&world.queue).await.unwrap().unwrap();
-    assert!(Arc::ptr_eq(&board, &again));
+    assert!(world.room.status(&QueueId::parse("none").unwrap()).await.unwrap().is_none());
+    let status = world.room.status(&world.queue).await.unwrap().unwrap();
+    let again = world.room.status(&world.queue).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&status, &again));
     let mut changes = world.room.changes(&world.queue).await.unwrap().unwrap();
     changes.mark_unchanged();
     world.feel(Pressure { seats_available: 7, ..Pressure::default() });
     world.join().await;
     let json = loop {
         changes.changed().await.unwrap();
-        let board = world.room.board(&world.queue).await.unwrap().unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&board.body).unwrap();
-        if board.now_serving == 1 {
+        let status = world.room.status(&world.queue).await.unwrap().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+        if status.now_serving == 1 {
             break json;
         }
     };
     assert_eq!((&json["joined"], &json["seats_available"]), (&1.into(), &7.into()));
     world.wait(1_000);
-    while world.room.board(&world.queue).await.unwrap().unwrap().body == again.body {
+    while world.room.status(&world.queue).await.unwrap().unwrap().body == again.body {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_crowd_that_only_polls_keeps_the_board_fresh() {
+async fn a_crowd_that_only_polls_keeps_the_status_fresh() {
     let world = World::new(settings()).await;
     let queue = world.queue.as_str();
-    assert!(world.room.board_now(queue).is_none(), "nobody has asked yet");
-    world.room.board(&world.queue).await.unwrap().unwrap();
-    let desk = world.room.inner.known_desk(&world.queue).await.unwrap();
-    desk.asked.store(false, Ordering::Relaxed);
-    assert!(world.room.board_now(queue).is_some());
-    assert!(desk.asked.load(Ordering::Relaxed), "its keeper knows that somebody asks");
-    desk.idle.store(true, Ordering::Relaxed);
-    assert!(world.room.board_now(queue).is_none(), "it may be old: it is looked at first");
-    world.room.board(&world.queue).await.unwrap().unwrap();
-    assert!(world.room.board_now(queue).is_some());
+    assert!(world.room.status_now(queue).is_none(), "nobody has asked yet");
+    world.room.status(&world.queue).await.unwrap().unwrap();
+    let status = &world.handle().await.status;
+    status.forget_asked();
+    assert!(world.room.status_now(queue).is_some());
+    assert!(status.is_asked(), "its keeper knows that somebody asks");
+    status.set_idle();
+    assert!(world.room.status_now(queue).is_none(), "it may be old: it is looked at first");
+    world.room.status(&world.queue).await.unwrap().unwrap();
+    assert!(world.room.status_now(queue).is_some());
 }

@@ -1,6 +1,6 @@
-//! The board: what a queue tells everyone, the same bytes for all, served from memory.
+//! The public status of a queue: what it tells everyone, the same bytes for all, served from memory.
 use crate::pressure::Pressure;
-use crate::store::Snapshot;
+use crate::store::QueueSnapshot;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use ledger::{Money, QueueId, QueueState, Timestamp};
 use serde::Serialize;
 
-/// A board that did not change is made again after so long, so that `as_of` is never older.
+/// A status that did not change is made again after so long, so that `as_of` is never older.
 const OLD_MILLIS: i64 = 700;
 
 /// The public resource of a queue, the same bytes for everyone.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Board {
+pub struct QueueStatus {
     /// The JSON body.
     pub body: Bytes,
     /// A strong entity tag, quotes included.
@@ -22,7 +22,7 @@ pub struct Board {
     pub state: QueueState,
 }
 
-/// What a board says, but for when.
+/// What a status says, but for when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) state: QueueState,
@@ -35,7 +35,7 @@ pub(crate) struct Notice {
 
 impl Notice {
     pub(crate) fn new(
-        snapshot: &Snapshot,
+        snapshot: &QueueSnapshot,
         opens_at: Timestamp,
         pressure: Option<Pressure>,
     ) -> Self {
@@ -49,18 +49,18 @@ impl Notice {
         }
     }
 
-    /// Whether a board of `then` that says the same is too old now.
+    /// Whether a status of `then` that says the same is too old now.
     pub(crate) fn is_old(then: Timestamp, now: Timestamp) -> bool {
         now.millis_since(then) >= OLD_MILLIS
     }
 
-    pub(crate) fn board(
+    pub(crate) fn status(
         &self,
         queue: &QueueId,
         poll: &[(Option<u64>, u64)],
         message: &str,
         as_of: Timestamp,
-    ) -> Board {
+    ) -> QueueStatus {
         let json = Json {
             queue_id: queue,
             state: self.state,
@@ -78,7 +78,7 @@ impl Notice {
         let body = serde_json::to_vec(&json).expect("strings and numbers are always JSON");
         let hash = digest(&SHA256, &body);
         let etag = format!("\"{}\"", BASE64.encode(&hash.as_ref()[..12]));
-        Board {
+        QueueStatus {
             body: body.into(),
             etag: etag.into(),
             now_serving: self.now_serving,
@@ -123,18 +123,18 @@ mod tests {
         };
         let queue = QueueId::parse("q").unwrap();
         let poll = [(Some(50), 2_000), (None, 60_000)];
-        let at = |millis| notice.board(&queue, &poll, "", Timestamp::from_millis(millis));
-        let board = at(1);
+        let at = |millis| notice.status(&queue, &poll, "", Timestamp::from_millis(millis));
+        let status = at(1);
         assert_eq!(
-            std::str::from_utf8(&board.body).unwrap(),
+            std::str::from_utf8(&status.body).unwrap(),
             "{\"queue_id\":\"q\",\"state\":\"open\",\"order\":\"arrival\",\
              \"opens_at\":\"1970-01-01T00:00:00.000Z\",\"as_of\":\"1970-01-01T00:00:00.001Z\",\
              \"now_serving\":3,\"joined\":9,\"rate_per_minute\":60,\"seats_available\":12,\
              \"price_from\":{\"minor\":4500,\"currency\":\"EUR\"},\
              \"poll\":[[50,2000],[null,60000]],\"message\":null}"
         );
-        assert_eq!(at(1), board);
-        assert_ne!(at(2).etag, board.etag);
-        assert!(board.etag.starts_with(b"\"") && board.etag.ends_with(b"\""));
+        assert_eq!(at(1), status);
+        assert_ne!(at(2).etag, status.etag);
+        assert!(status.etag.starts_with(b"\"") && status.etag.ends_with(b"\""));
     }
 }
