@@ -1,10 +1,5 @@
 -- Who was called when, on the clock of the time in which claims could be granted.
 
-local RESOLUTION_MILLIS = 100
-local PRIOR = 20
-local MEMORY = 1000
-local SHOWING_MIN = 250
-
 local function get_call(id)
   local text = call('HGET', CALL, int(id))
   local upto, at, called, answered = string.match(text, '(%d+) (%-?%d+) (%d+) (%d+)')

@@ -1,3 +1,6 @@
+-- Written in Lua though it is rare: it opens and closes windows over all calls, which code outside
+-- the server could only do by reading them all.
+--
 -- Applies settings unless the copy has newer ones. ARGV: revision, 1 if they are recorded, state,
 -- rate, capacity, claim window, return and session seconds.
 if not open_line() then return { 0 } end

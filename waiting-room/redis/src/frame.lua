@@ -3,13 +3,14 @@
 -- The scripts are the pure core of the queue (`line/*.rs`) over again; functions bear the names
 -- they have there. Data is kept so that no script walks through the people of a queue: counters
 -- in one string, and ordered sets for whatever is asked for by range, so that what is due is found
--- and what is over is dropped without looking at the rest. Numbers stay below 2^53.
+-- and what is over is dropped without looking at the rest. Numbers stay below 2^53. The bounds, in
+-- capitals, stand before this file; `scripts.rs` writes them from where the core has them.
 
 -- ARGV: the generation that the caller believes in, the time in milliseconds or '' for the
 -- server's (only tests give one), then what the script itself takes.
 local call = redis.call
 local LINE = KEYS[1] -- the counters and settings, packed: they are read and written whole
-local SLOTS = KEYS[2] -- admitted number -> 'at until source committed committing ask account'
+local SLOTS = KEYS[2] -- admitted number -> 'at until source committed committing request account'
 local ENDS = KEYS[3] -- numbers of live slots by their end
 local KEPT = KEYS[4] -- all admitted numbers that are remembered, by their end
 local ACCOUNTS = KEYS[5] -- account -> the number it was last admitted with
@@ -18,13 +19,9 @@ local CALLS = KEYS[7] -- ids of calls by the last number they called
 local CALL = KEYS[8] -- id -> 'upto at called answered'
 local DOUBTFUL = KEYS[9] -- first numbers of doubtful ranges by their last ones
 local LEFT = KEYS[10] -- places given up, by number
-local KNOCKS = KEYS[11] -- late comers, by when room is no longer left for them
-local ASKED = KEYS[12] -- node -> its last reservation and what it was answered
-local TOLD = KEYS[13] -- failures that were told, by when
-
-local TOKEN = 60000
-local REMEMBERED_MILLIS = 24 * 60 * 60 * 1000
-local FORGET_MAX = 100
+local RETRYING = KEYS[11] -- late comers who have priority when they try again, by until when
+local RESERVATIONS = KEYS[12] -- node -> its last reservation and what it was answered
+local FAILURES = KEYS[13] -- ids of failures that were reported, by when
 
 local function int(n) return string.format('%.0f', n) end
 

@@ -24,7 +24,7 @@ local function callable()
   if line.state ~= 'open' then return 0 end
   local called = line.outstanding + line.pending
   local by_rate = math.floor(line.budget_units / call_price())
-  local by_room = math.max(0, free_for_calls() - call('ZCARD', KNOCKS))
+  local by_room = math.max(0, free_for_calls() - call('ZCARD', RETRYING))
   local window = claim_millis() * line.rate_per_minute
   local soon = math.floor((burst(line.rate_per_minute) + window) / TOKEN)
   local by_window = math.max(0, math.floor(soon * 1000 / showing_permille()) - called)

@@ -1,13 +1,13 @@
 -- Gives numbers to joins. ARGV: how many, a lease's first and last number or 0 0, 1 if some may be
--- called at once, the node that asks, and how many reservations it has asked for: one that asks
+-- called at once, the node, and the how-manieth of its reservations this is: one that is sent
 -- again because the answer was lost gets the same numbers.
 if not open_line() then return { 0 } end
 advance()
 local count, first_leased, last_leased = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local straight, node, ask = ARGV[6] == '1', ARGV[7], ARGV[8]
+local straight, node, request = ARGV[6] == '1', ARGV[7], ARGV[8]
 if count > 0 then
-  local asked, text = string.match(call('HGET', ASKED, node) or '', '^(%d+):(.*)$')
-  if asked == ask then
+  local last, text = string.match(call('HGET', RESERVATIONS, node) or '', '^(%d+):(.*)$')
+  if last == request then
     keep_line()
     local again = { 1 }
     for n in string.gmatch(text, '%-?%d+') do again[#again + 1] = tonumber(n) end
@@ -25,8 +25,8 @@ local answer = with_step({ 1, first, given, leased_left(), line.now_serving }, s
 if count > 0 then
   local texts = {}
   for i = 2, #answer do texts[#texts + 1] = int(answer[i]) end
-  if call('HLEN', ASKED) >= 256 then call('DEL', ASKED) end
-  call('HSET', ASKED, node, ask .. ':' .. table.concat(texts, ' '))
+  if call('HLEN', RESERVATIONS) >= NODES_MAX then call('DEL', RESERVATIONS) end
+  call('HSET', RESERVATIONS, node, request .. ':' .. table.concat(texts, ' '))
 end
 keep_line()
 return answer

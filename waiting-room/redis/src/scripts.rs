@@ -1,6 +1,7 @@
 //! The scripts: the pure core of a queue in Lua, and the keys that they work on.
 use ledger::QueueId;
 use redis_client::Script;
+use waiting_room::backend::BOUNDS;
 
 /// A script and what it is for.
 pub(super) struct Task {
@@ -19,12 +20,32 @@ pub(super) struct Tasks {
     pub(super) swap_in: Task,
 }
 
+/// What only the scripts keep to. The other bounds are the pure core's, see [`BOUNDS`].
+const SCRIPT_BOUNDS: [(&str, u64); 4] = [
+    // The most slots that one call forgets, so that none takes long.
+    ("FORGET_MAX", 100),
+    // How long a failure is known, so that one that is reported twice counts once.
+    ("FAILURE_MILLIS", 10_000),
+    // The most nodes whose last reservation is remembered.
+    ("NODES_MAX", 256),
+    // The most arguments that one command is given: Lua's stack holds twice as many.
+    ("ARGUMENTS_MAX", 4_000),
+];
+
+/// The bounds, as every script begins.
+fn prelude() -> String {
+    let bounds = BOUNDS.iter().chain(&SCRIPT_BOUNDS);
+    bounds.map(|(name, value)| format!("local {name} = {value}\n")).collect()
+}
+
 /// A script with the parts of the core that it needs before it, each after those it needs.
 macro_rules! task {
     ($doing:literal, $($file:literal),+) => {
         Task {
             doing: $doing,
-            script: Script::new(concat!(include_str!("frame.lua"), $(include_str!($file)),+)),
+            script: Script::new(
+                prelude() + concat!(include_str!("frame.lua"), $(include_str!($file)),+),
+            ),
         }
     };
 }
@@ -64,11 +85,73 @@ pub(super) const DOUBTFUL: usize = 9;
 
 /// The names of a queue's keys, in the order of KEYS. One hash tag: one slot of a cluster.
 const NAMES: [&str; 13] = [
-    "line", "slots", "ends", "kept", "accounts", "ahead", "calls", "call", "doubtful", "left",
-    "knocks", "asked", "told",
+    "line",
+    "slots",
+    "ends",
+    "kept",
+    "accounts",
+    "ahead",
+    "calls",
+    "call",
+    "doubtful",
+    "left",
+    "retrying",
+    "reservations",
+    "failures",
 ];
 
 /// The keys of a queue, which every script declares all of.
 pub(super) fn keys(queue: &QueueId) -> Vec<String> {
     NAMES.iter().map(|name| format!("tidegate:queue:{{{queue}}}:{name}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    fn lua_files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                lua_files(&path, found);
+            } else if path.extension().is_some_and(|end| end == "lua") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// Numbers a file writes itself, but for places in a list and milliseconds of a second.
+    fn own_numbers(source: &str) -> Vec<&str> {
+        let code = source.lines().map(|line| line.split("--").next().unwrap_or(""));
+        // Every other piece is text.
+        let code = code.flat_map(|line| line.split('\'').step_by(2));
+        let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+        let numbers = words.filter(is_number);
+        numbers.filter(|word| !matches!(word.parse(), Ok(0..20 | 1_000_u64))).collect()
+    }
+
+    #[test]
+    fn no_script_has_a_bound_of_its_own() {
+        assert_eq!(own_numbers("local A = 25 -- 30\nx = 3 * 1000 + b2 .. 7e3"), ["25", "7e3"]);
+        let mut files = Vec::new();
+        lua_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        assert!(files.len() >= 12, "{files:?}");
+        for file in files {
+            let source = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(own_numbers(&source), [""; 0], "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn every_bound_is_used_by_a_script() {
+        let mut files = Vec::new();
+        lua_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        let read = |file: &PathBuf| std::fs::read_to_string(file).unwrap();
+        let all: String = files.iter().map(read).collect();
+        for (name, _) in BOUNDS.iter().chain(&SCRIPT_BOUNDS) {
+            assert!(all.contains(name), "{name}");
+        }
+    }
 }

@@ -1,15 +1,13 @@
--- Tells what became of a slot or a place. ARGV: its number, what, and an id of this telling: a
--- failure told again counts once.
-local LEFT_MAX = 100000
-local TOLD_MILLIS = 10000
+-- Settles what became of a slot or a place. ARGV: its number, what, and an id of this report: a
+-- failure that is reported again counts once.
 if not open_line() then return { 0 } end
 advance()
-local number, what, telling = tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local number, what, report = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 -- One of the claims that commit this slot failed; the last one gives it back.
 local function failed(slot)
-  call('ZREMRANGEBYSCORE', TOLD, '-inf', int(line.now - TOLD_MILLIS))
-  if call('ZADD', TOLD, 'NX', int(line.now), telling) == 0 then return end
+  call('ZREMRANGEBYSCORE', FAILURES, '-inf', int(line.now - FAILURE_MILLIS))
+  if call('ZADD', FAILURES, 'NX', int(line.now), report) == 0 then return end
   slot.committing = math.max(0, slot.committing - 1)
   if slot.committed == 1 or slot.committing > 0 or not is_live(number) then
     set_slot(slot)

@@ -3,16 +3,16 @@
 local function get_slot(number)
   local text = call('HGET', SLOTS, int(number))
   if not text then return nil end
-  local at, till, source, committed, committing, ask, account = string.match(text,
+  local at, till, source, committed, committing, request, account = string.match(text,
     '^(%-?%d+) (%-?%d+) (%S+) (%d) (%d+) (%S+) (%S+)$')
   return { number = number, at = tonumber(at), till = tonumber(till), source = source,
-    committed = tonumber(committed), committing = tonumber(committing), ask = ask,
+    committed = tonumber(committed), committing = tonumber(committing), request = request,
     account = account }
 end
 
 local function set_slot(slot)
   local text = table.concat({ int(slot.at), int(slot.till), slot.source, int(slot.committed),
-    int(slot.committing), slot.ask, slot.account }, ' ')
+    int(slot.committing), slot.request, slot.account }, ' ')
   call('HSET', SLOTS, int(slot.number), text)
 end
 
@@ -81,7 +81,7 @@ local function advance()
     line.budget_units = math.min(line.budget_units + grown, most)
     line.now = now
     call('ZREMRANGEBYSCORE', ENDS, '-inf', int(now))
-    call('ZREMRANGEBYSCORE', KNOCKS, '-inf', int(now))
+    call('ZREMRANGEBYSCORE', RETRYING, '-inf', int(now))
     forget_slots()
     advance_calls()
   end

@@ -1,7 +1,6 @@
 -- Makes what the caller loaded the copy of its generation, whole and at once, unless there is one
 -- as new. ARGV: triples of a key's place, how many arguments follow, and those: names with values,
 -- or scores with members, as the pure core made them (`line/image.rs`).
-local CHUNK = 4000
 local TEXTS = { state = true, leases = true }
 local id, generation = run_id(), tonumber(ARGV[1])
 local packed = call('GET', LINE)
@@ -19,8 +18,8 @@ while at < #ARGV do
     end
   else
     local hash = key == SLOTS or key == ACCOUNTS or key == CALL
-    for from = at + 2, last, CHUNK do
-      call(hash and 'HSET' or 'ZADD', key, unpack(ARGV, from, math.min(from + CHUNK - 1, last)))
+    for from = at + 2, last, ARGUMENTS_MAX do
+      call(hash and 'HSET' or 'ZADD', key, unpack(ARGV, from, math.min(from + ARGUMENTS_MAX - 1, last)))
     end
   end
   at = last + 1

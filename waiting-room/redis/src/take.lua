@@ -1,16 +1,14 @@
 -- Takes a rate token and a slot, or says why not. ARGV: the account, its number or '' for none, 1 if
--- a new slot may be given, and an id of this asking: asked again it commits no second time.
-local KNOCKS_MAX = 1000
-local KNOCK_MILLIS = 5000
+-- a new slot may be given, and an id of this request: sent again it commits no second time.
 if not open_line() then return { 0 } end
 advance()
-local account, number, fresh, ask = ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
+local account, number, fresh, request = ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
 
 -- The live slot, to be committed unless it is.
 local function grant(slot)
-  if slot.committed == 0 and slot.ask ~= ask then
+  if slot.committed == 0 and slot.request ~= request then
     slot.committing = slot.committing + 1
-    slot.ask = ask
+    slot.request = request
     set_slot(slot)
   end
   local step = slot.number > line.now_serving and step_at(slot.number) or nil
@@ -22,7 +20,7 @@ local function give(given, source)
   -- Whole seconds, so that the slot ends exactly with the pass's `exp`.
   local till = math.floor((line.now + line.session_seconds * 1000) / 1000) * 1000
   local slot = { number = given, at = line.now, till = till, source = source, committed = 0,
-    committing = 0, ask = '-', account = account }
+    committing = 0, request = '-', account = account }
   insert_slot(slot)
   return grant(slot)
 end
@@ -41,9 +39,9 @@ local function why_waiting()
 end
 
 -- Somebody late was refused: the next room is theirs, who were in line before the others.
-local function knock()
-  if call('ZCARD', KNOCKS) < KNOCKS_MAX or call('ZSCORE', KNOCKS, int(number)) then
-    call('ZADD', KNOCKS, int(line.now + KNOCK_MILLIS), int(number))
+local function prefer_retry()
+  if call('ZCARD', RETRYING) < RETRY_PRIORITY_MAX or call('ZSCORE', RETRYING, int(number)) then
+    call('ZADD', RETRYING, int(line.now + RETRY_PRIORITY_MILLIS), int(number))
   end
 end
 
@@ -65,14 +63,14 @@ local function claim()
   local kept = certain and stands == 'ready'
   local why = refusal() or (not kept and free_for_calls() == 0 and 'full') or nil
   if why then
-    if not kept then knock() end
+    if not kept then prefer_retry() end
     return { 1, why }
   end
   line.rate_units = line.rate_units - TOKEN
   -- Nobody paid for one whose room was not kept when the line was called.
   if not kept then line.budget_units = math.max(0, line.budget_units - TOKEN) end
   if certain then answer(number, true) end
-  call('ZREM', KNOCKS, int(number))
+  call('ZREM', RETRYING, int(number))
   return give(number, 'line')
 end
 
