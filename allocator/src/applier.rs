@@ -20,7 +20,7 @@ impl OutcomeApplier {
         Self { seats }
     }
 
-    /// Runs until told to stop; the batch in hand is finished first, unless a store is down.
+    /// Runs until shutdown; the batch in hand is finished first, unless a store is down.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut subscription = None;
         let mut wait = RETRY_MIN;
@@ -60,9 +60,9 @@ impl OutcomeApplier {
 
     async fn apply(&self, outcome: &BookingOutcome) -> Result<(), Error> {
         let booking = &outcome.booking;
-        match self.seats.slot_of(&booking.event_id).await? {
-            Some(slot) => {
-                self.seats.apply(&slot, outcome).await?;
+        match self.seats.copy_of(&booking.event_id).await? {
+            Some(copy) => {
+                self.seats.apply(&copy, outcome).await?;
             }
             None => tracing::error!(booking.id = %booking.id, "an outcome of no known event"),
         }

@@ -1,5 +1,5 @@
-//! From a hold to a command on the log, and back again to cancel (rules 11 and 16).
-use crate::recovery::EventSlot;
+//! From a hold to a command on the log, and back again to cancel.
+use crate::recovery::EventCopy;
 use crate::store::{Applied, Paid, Pay, Truth};
 use crate::{BookAnswer, BookRequest, BookTarget, Error, SeatAllocator, metrics};
 use ledger::{
@@ -7,39 +7,56 @@ use ledger::{
     CancelBooking, Message, PlaceBooking, SeatEffect,
 };
 use std::collections::HashSet;
+use tracing::Span;
+use tracing::field::{Empty, display};
 
 /// How many bookings of one hold a `book` may find decided before it begins its own: each attempt
 /// once, and the sale at the end.
 const DECIDED_MAX: u32 = ATTEMPTS_MAX + 1;
 
 impl SeatAllocator {
-    /// Rule 11: stores the command in the hold, appends it, and answers once the log has it.
+    /// Stores the command in the hold, appends it, and answers once the log has it.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(
+            event.id = %request.event.id,
+            account.id = %request.account,
+            hold.id = Empty,
+            booking.id = Empty,
+        )
+    )]
     pub async fn book(&self, request: BookRequest) -> Result<BookAnswer, Error> {
         let answer = self.book_unmeasured(request).await;
+        if let Ok(BookAnswer::Accepted(booking)) = &answer {
+            let span = Span::current();
+            span.record("hold.id", display(&booking.hold_id));
+            span.record("booking.id", display(&booking.id));
+        }
         metrics::booked(&answer);
         answer
     }
 
     async fn book_unmeasured(&self, request: BookRequest) -> Result<BookAnswer, Error> {
-        let slot = self.slot(&request.event);
+        let copy = self.copy(&request.event);
         let BookRequest { account, target, payment_token, key, .. } = request;
-        let mut ask = Pay { account, target, payment_token, key, joins: None };
+        let mut request = Pay { account, target, payment_token, key, joins: None };
         for _ in 0..=DECIDED_MAX {
-            let paid = self.pay(&slot, &ask).await?;
+            let paid = self.pay(&copy, &request).await?;
             match paid {
-                Paid::Begun(command) => return self.append_first(&slot, &command).await,
-                Paid::Live { command, keyed } => match self.decided(&slot, &command).await? {
+                Paid::Begun(command) => return self.append_first(&copy, &command).await,
+                Paid::Live { command, keyed } => match self.decided(&copy, &command).await? {
                     None => {
-                        if self.join(&slot, &mut ask, &command).await? {
+                        if self.join(&copy, &mut request, &command).await? {
                             return self.append_again(&command).await;
                         }
                     }
                     Some(booking) if keyed => return Ok(BookAnswer::Accepted(Box::new(booking))),
-                    // The hold is now what the outcome made of it: ask again.
+                    // The hold is now what the outcome made of it: request again.
                     Some(_) => {}
                 },
                 Paid::Before(booking) => return self.booked_before(&booking).await,
-                Paid::NotFound => return self.forgotten(&ask).await,
+                Paid::NotFound => return self.forgotten(&request).await,
                 Paid::Expired => return Ok(BookAnswer::Expired),
                 Paid::NotHolder => return Ok(BookAnswer::NotHolder),
                 Paid::Mismatch => return Ok(BookAnswer::Mismatch),
@@ -48,22 +65,22 @@ impl SeatAllocator {
         Err(Error::Recovering)
     }
 
-    async fn pay(&self, slot: &EventSlot, ask: &Pay) -> Result<Paid, Error> {
+    async fn pay(&self, copy: &EventCopy, request: &Pay) -> Result<Paid, Error> {
         let store = &self.parts().store;
-        self.ask(slot, |at| async move { store.pay(&at, ask).await }).await
+        self.call(copy, |at| async move { store.pay(&at, request).await }).await
     }
 
     /// Binds the key to the booking, if it is still what the hold pays for: its outcome may have
-    /// come since the books were asked.
+    /// come since the books were read.
     async fn join(
         &self,
-        slot: &EventSlot,
-        ask: &mut Pay,
+        copy: &EventCopy,
+        request: &mut Pay,
         command: &PlaceBooking,
     ) -> Result<bool, Error> {
-        ask.joins = Some(command.booking_id.clone());
-        let joined = self.pay(slot, ask).await?;
-        ask.joins = None;
+        request.joins = Some(command.booking_id.clone());
+        let joined = self.pay(copy, request).await?;
+        request.joins = None;
         Ok(
             matches!(joined, Paid::Live { command: now, .. } if now.booking_id == command.booking_id),
         )
@@ -73,7 +90,7 @@ impl SeatAllocator {
     /// back to what it was.
     async fn append_first(
         &self,
-        slot: &EventSlot,
+        copy: &EventCopy,
         command: &PlaceBooking,
     ) -> Result<BookAnswer, Error> {
         let Err(error) = self.append_place(command).await else {
@@ -85,7 +102,7 @@ impl SeatAllocator {
             return Err(unknown(error));
         }
         let store = &self.parts().store;
-        match self.ask(slot, |at| async move { store.unpay(&at, booking).await }).await {
+        match self.call(copy, |at| async move { store.unpay(&at, booking).await }).await {
             Ok(true) => Err(Error::Store(error)),
             // Another `book` on the hold may have appended it, or will hear of it: the sweeper
             // appends it again at its deadline.
@@ -110,7 +127,7 @@ impl SeatAllocator {
     /// The booking, if the books have decided it: its outcome is applied here first.
     pub(crate) async fn decided(
         &self,
-        slot: &EventSlot,
+        copy: &EventCopy,
         command: &PlaceBooking,
     ) -> Result<Option<Booking>, Error> {
         let purchase = self.parts().purchases.purchase(&command.booking_id).await?;
@@ -118,7 +135,7 @@ impl SeatAllocator {
         if outcome.seat_effect() == SeatEffect::Keep {
             return Ok(None);
         }
-        self.apply(slot, &outcome).await?;
+        self.apply(copy, &outcome).await?;
         Ok(Some(outcome.booking))
     }
 
@@ -131,14 +148,14 @@ impl SeatAllocator {
     }
 
     /// A hold that the store has forgotten may have been bought all the same.
-    async fn forgotten(&self, ask: &Pay) -> Result<BookAnswer, Error> {
-        let BookTarget::Hold(hold) = &ask.target else { return Ok(BookAnswer::NotFound) };
+    async fn forgotten(&self, request: &Pay) -> Result<BookAnswer, Error> {
+        let BookTarget::Hold(hold) = &request.target else { return Ok(BookAnswer::NotFound) };
         for attempt in 1..=ATTEMPTS_MAX {
             let id = BookingId::of_attempt(hold, attempt);
             let Some(purchase) = self.parts().purchases.purchase(&id).await? else {
                 return Ok(if attempt == 1 { BookAnswer::NotFound } else { BookAnswer::Expired });
             };
-            if purchase.command.account_id != ask.account {
+            if purchase.command.account_id != request.account {
                 return Ok(BookAnswer::NotHolder);
             }
             match purchase.status {
@@ -158,6 +175,16 @@ impl SeatAllocator {
     }
 
     /// Appends a cancel for a booking that the caller has found and may cancel.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(
+            event.id = %booking.event_id,
+            booking.id = %booking.id,
+            hold.id = %booking.hold_id,
+            account.id = %by,
+        )
+    )]
     pub async fn cancel(&self, booking: &Booking, by: &AccountId) -> Result<(), Error> {
         let mut messages = Vec::new();
         if booking.status == BookingStatus::Processing
@@ -182,33 +209,42 @@ impl SeatAllocator {
         })
     }
 
-    /// Applies an outcome to the event's copy; where the copy disagrees, the record is asked.
+    /// Applies an outcome to the event's copy; where the copy disagrees, the record is read.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(
+            event.id = %outcome.booking.event_id,
+            booking.id = %outcome.booking.id,
+            hold.id = %outcome.booking.hold_id,
+        )
+    )]
     pub(crate) async fn apply(
         &self,
-        slot: &EventSlot,
+        copy: &EventCopy,
         outcome: &BookingOutcome,
     ) -> Result<Applied, Error> {
         let store = &self.parts().store;
-        let applied = self.ask(slot, |at| async move { store.apply(&at, outcome).await }).await?;
+        let applied = self.call(copy, |at| async move { store.apply(&at, outcome).await }).await?;
         metrics::applied(applied);
-        // A lost seat has an owner that this copy does not know of; it may not have been asked
+        // A lost seat has an owner that this copy does not know of; it may not have been read
         // for when the outcome was applied first.
         let lost = outcome.booking.status == BookingStatus::SeatLost;
         if applied == Applied::Unexpected || lost {
-            self.reload(slot, &outcome.booking).await?;
+            self.reload(copy, &outcome.booking).await?;
         }
         Ok(applied)
     }
 
-    /// Sets the places of a booking to what the record says of them (rule 10).
-    async fn reload(&self, slot: &EventSlot, booking: &Booking) -> Result<(), Error> {
-        let layout = &slot.event().layout;
+    /// Sets the places of a booking to what the record says of them.
+    async fn reload(&self, copy: &EventCopy, booking: &Booking) -> Result<(), Error> {
+        let layout = &copy.event().layout;
         let mine: HashSet<u32> =
             booking.items.iter().filter_map(|item| layout.find(item.item.as_str())).collect();
-        let mut claims = self.parts().purchases.claims(&slot.event().id, 0).await?;
+        let mut claims = self.parts().purchases.claims(&copy.event().id, 0).await?;
         loop {
             let is_mine = |place| mine.contains(&place);
-            let mut places = self.truth(slot, &claims, is_mine, |_| None).await?;
+            let mut places = self.truth(copy, &claims, is_mine, |_| None).await?;
             let unclaimed = mine
                 .iter()
                 .filter(|place| !places.iter().any(|(claimed, _)| claimed == *place))
@@ -216,15 +252,15 @@ impl SeatAllocator {
             let unclaimed: Vec<_> = unclaimed.collect();
             places.extend(unclaimed);
             let (store, truth) = (&self.parts().store, &places);
-            self.ask(slot, |at| async move { store.reload(&at, truth).await }).await?;
-            let later = self.parts().purchases.claims(&slot.event().id, claims.revision).await?;
+            self.call(copy, |at| async move { store.reload(&at, truth).await }).await?;
+            let later = self.parts().purchases.claims(&copy.event().id, claims.revision).await?;
             let touched = |place: &str| layout.find(place).is_some_and(&is_mine);
             let moved = later.live.iter().any(|claim| touched(claim.place.as_str()))
                 || later.released.iter().any(|place| touched(place.as_str()));
             if !moved {
                 return Ok(());
             }
-            claims = self.parts().purchases.claims(&slot.event().id, 0).await?;
+            claims = self.parts().purchases.claims(&copy.event().id, 0).await?;
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct Config {
     pub seats_per_lock_max: u32,
     /// How often the hold sweeper looks, in milliseconds.
     pub sweep_interval_ms: u64,
+    /// How long after one search for holds that other nodes left the next begins, in milliseconds.
+    pub search_interval_ms: u64,
     /// The most holds one sweep frees before it looks again.
     pub sweep_batch_max: usize,
     /// How old the shown seat map may be, in milliseconds, at most 1000.

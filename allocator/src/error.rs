@@ -9,7 +9,7 @@ pub enum Error {
     /// The event's copy was lost and is being rebuilt.
     #[error("the seats are being recovered")]
     Recovering,
-    /// The command may or may not be on the log; the booking's address tells later.
+    /// The command may or may not be on the log; a later read of the booking says which.
     #[error("appending the booking command")]
     OutcomeUnknown { booking: BookingId, source: StoreError },
     #[error("the price of the hold overflows")]

@@ -1,17 +1,21 @@
-//! The pure core: one event's seats and holds, and the indexes that keep every question short.
+//! The pure core: one event's seats and holds, and the indexes that keep every call short.
 //!
 //! Every change goes one way: [`EventSeats::take`] a hold out with its places, change the record,
 //! [`EventSeats::put`] it back. So places, counts, deadlines and records cannot disagree.
+mod part;
+
+pub use part::{CopyPart, Reads};
+
 use crate::Keyed;
 use crate::grid::{Counts, Grid, SeatState};
 use crate::record::{HoldRecord, HoldState};
-use crate::store::{At, Limits, Snapshot};
+use crate::store::{CopyRef, Limits, SeatSnapshot};
 use ledger::{AccountId, BookingId, EventId, HoldId, Layout, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// How long a hold that expired, and that no key or booking names, is known to have been there.
-const OVER_SECONDS: u32 = 3_600;
+pub const OVER_SECONDS: u32 = 3_600;
 /// Changes per generation that version numbers have room for.
 const CHANGES_PER_GENERATION: u64 = 1 << 32;
 
@@ -78,11 +82,15 @@ struct AccountSeats {
 impl EventSeats {
     /// Nothing held, nothing sold.
     pub fn new(event: &ledger::Event, generation: u64) -> Self {
+        Self::on(event, generation, Grid::new(&event.layout))
+    }
+
+    fn on(event: &ledger::Event, generation: u64, grid: Grid) -> Self {
         Self {
             event: event.id.clone(),
             layout: event.layout.clone(),
             generation,
-            grid: Grid::new(&event.layout),
+            grid,
             owners: HashMap::new(),
             holds: HashMap::new(),
             accounts: HashMap::new(),
@@ -102,7 +110,7 @@ impl EventSeats {
     }
 
     /// Begins an operation: everything that is due by now has happened before it.
-    pub fn begin(&mut self, at: &At) -> Timestamp {
+    pub fn begin(&mut self, at: &CopyRef) -> Timestamp {
         self.now = self.now.max(at.now);
         self.sweep(at.limits, usize::MAX);
         self.now
@@ -131,7 +139,7 @@ impl EventSeats {
     }
 
     /// As [`begin`](Self::begin), for the sweeper: bounded.
-    pub fn begin_bounded(&mut self, at: &At, max: usize) -> usize {
+    pub(crate) fn begin_bounded(&mut self, at: &CopyRef, max: usize) -> usize {
         self.now = self.now.max(at.now);
         self.sweep(at.limits, max)
     }
@@ -160,11 +168,6 @@ impl EventSeats {
         self.accounts.get(account).map_or(0, |account| account.seats)
     }
 
-    /// One letter a place.
-    pub fn places(&self) -> &[u8] {
-        self.grid.bytes()
-    }
-
     pub fn counts(&self) -> Counts {
         self.grid.counts()
     }
@@ -189,8 +192,13 @@ impl EventSeats {
         self.accounts.iter().map(|(id, account)| (id, account.seats, &account.holds[..]))
     }
 
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    /// The letter of every place in layout order.
+    pub fn letters(&self) -> &[u8] {
+        self.grid.bytes()
+    }
+
+    pub fn snapshot(&self) -> SeatSnapshot {
+        SeatSnapshot {
             version: version_of(self.generation, self.changes),
             places: self.grid.bytes().to_vec(),
             counts: self.grid.counts(),
@@ -226,7 +234,7 @@ impl EventSeats {
     }
 
     /// Says that a record must be written again though nothing changed: its last row may not be
-    /// durable yet, and the caller is about to be told that it is.
+    /// durable yet, and the caller is about to rely on it.
     pub(super) fn touch(&mut self, id: &HoldId) {
         self.effects.changed.push(id.clone());
     }

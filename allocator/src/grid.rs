@@ -1,5 +1,6 @@
 //! The seats of one event as a packed string: one byte a place, in layout order.
 use ledger::{Layout, Seating};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What a place is just now.
@@ -51,6 +52,10 @@ impl Counts {
         self.0[state as usize]
     }
 
+    fn set(&mut self, state: SeatState, count: u64) {
+        self.0[state as usize] = count;
+    }
+
     /// Counts letters, one a place.
     pub fn over(places: &[u8]) -> Self {
         let mut counts = Self::default();
@@ -59,10 +64,6 @@ impl Counts {
             counts.set(state, of as u64);
         }
         counts
-    }
-
-    fn set(&mut self, state: SeatState, count: u64) {
-        self.0[state as usize] = count;
     }
 
     #[must_use]
@@ -88,7 +89,7 @@ pub(crate) struct Run {
 /// The packed string with what makes searching it fast.
 #[derive(Debug, Clone)]
 pub(crate) struct Grid {
-    bytes: Vec<u8>,
+    letters: Letters,
     counts: Counts,
     /// In layout order.
     runs: Vec<Run>,
@@ -97,7 +98,33 @@ pub(crate) struct Grid {
     sections: Vec<Range<usize>>,
 }
 
+/// The letter of each place.
+#[derive(Debug, Clone)]
+enum Letters {
+    Whole(Vec<u8>),
+    /// Of so many places those that are not free; nothing is counted and nothing is searched.
+    Part(u32, HashMap<u32, u8>),
+}
+
+impl Letters {
+    fn get(&self, place: u32) -> Option<u8> {
+        match self {
+            Self::Whole(letters) => letters.get(place as usize).copied(),
+            Self::Part(total, _) if place >= *total => None,
+            Self::Part(_, letters) => {
+                Some(letters.get(&place).copied().unwrap_or(SeatState::Free.byte()))
+            }
+        }
+    }
+}
+
 impl Grid {
+    /// Every place free, of a part of a copy.
+    pub(crate) fn part(total: u32) -> Self {
+        let (counts, runs, run_of, sections) = Default::default();
+        Self { letters: Letters::Part(total, HashMap::new()), counts, runs, run_of, sections }
+    }
+
     /// Every place free.
     pub(crate) fn new(layout: &Layout) -> Self {
         let mut runs: Vec<Run> = Vec::new();
@@ -122,12 +149,16 @@ impl Grid {
         }
         let mut counts = Counts::default();
         counts.0[SeatState::Free as usize] = run_of.len() as u64;
-        let bytes = vec![SeatState::Free.byte(); run_of.len()];
-        Self { bytes, counts, runs, run_of, sections }
+        let letters = Letters::Whole(vec![SeatState::Free.byte(); run_of.len()]);
+        Self { letters, counts, runs, run_of, sections }
     }
 
+    /// Every place's letter in layout order; none of a part.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.letters {
+            Letters::Whole(letters) => letters,
+            Letters::Part(..) => &[],
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -141,17 +172,23 @@ impl Grid {
 
     /// `None` for a place that the layout does not have.
     pub(crate) fn state(&self, place: u32) -> Option<SeatState> {
-        SeatState::of_byte(*self.bytes.get(place as usize)?)
+        SeatState::of_byte(self.letters.get(place)?)
     }
 
     pub(crate) fn is_free(&self, place: u32) -> bool {
-        self.bytes.get(place as usize) == Some(&SeatState::Free.byte())
+        self.letters.get(place) == Some(SeatState::Free.byte())
     }
 
     /// True when something changed.
     pub(crate) fn set(&mut self, place: u32, new: SeatState) -> bool {
         let Some(old) = self.state(place).filter(|old| *old != new) else { return false };
-        self.bytes[place as usize] = new.byte();
+        match &mut self.letters {
+            Letters::Whole(letters) => letters[place as usize] = new.byte(),
+            Letters::Part(_, letters) => {
+                letters.insert(place, new.byte());
+                return true;
+            }
+        }
         self.counts.0[old as usize] -= 1;
         self.counts.0[new as usize] += 1;
         let run = &mut self.runs[self.run_of[place as usize] as usize];

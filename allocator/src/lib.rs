@@ -2,7 +2,7 @@
 //!
 //! Seats go `Free → Held → Paying → Sold | Held | Free`, and `Sold → Free` by a cancel. The pure
 //! core (`grid`, `best`, `transitions`, `outcomes`) decides; a [`SeatStore`] keeps one copy of it
-//! per event; [`SeatAllocator`] asks the store, rebuilds a copy that was lost, and puts bookings
+//! per event; [`SeatAllocator`] calls the store, rebuilds a copy that was lost, and puts bookings
 //! on the log. The copy only thins out contention: the ledger's claims decide who owns a seat.
 mod config;
 mod error;
@@ -21,7 +21,8 @@ mod transitions;
 pub mod store;
 /// What a seat store outside this crate builds on: the pure core's copy of an event.
 pub mod backend {
-    pub use crate::event_seats::{EventSeats, Owner, version_of};
+    pub use crate::event_seats::{CopyPart, EventSeats, OVER_SECONDS, Owner, Reads, version_of};
+    pub use crate::record::KEYS_MAX;
 }
 
 mod book;
@@ -47,11 +48,11 @@ pub use config::Config;
 pub use error::Error;
 pub use grid::{Counts, SeatState};
 pub use hold::{SeatHold, Wish};
-pub use record::{HoldRecord, HoldState, Payment};
+pub use record::{HoldPayment, HoldRecord, HoldState};
 pub use request::{
     Availability, BookAnswer, BookRequest, BookTarget, Keyed, LockAnswer, LockRequest,
     ReleaseAnswer, SeatsShown,
 };
 pub use seats::{Parts, SeatAllocator};
-pub use store::{LocalSeatStore, SeatStore};
+pub use store::{LocalSeatStore, SeatCopies, SeatHolds, SeatStore, SeatUpkeep};
 pub use sweeper::HoldSweeper;

@@ -1,9 +1,9 @@
 //! Random histories against a naive model of the rules: the core must agree at every moment.
-use crate::conformance::{House, NOW};
+use crate::conformance::{Fixture, NOW};
 use crate::event_seats::EventSeats;
 use crate::grid::SeatState;
 use crate::record::HoldRecord;
-use crate::store::{Applied, At, Lock, Locked, Paid, Pay};
+use crate::store::{Applied, CopyRef, Lock, Locked, Paid, Pay};
 use crate::{BookTarget, HoldState, Keyed, ReleaseAnswer, Wish};
 use ledger::{
     ATTEMPTS_MAX, AccountId, Booking, BookingOutcome, BookingStatus, HoldId, IdSource,
@@ -82,7 +82,7 @@ struct Hold {
     shared: bool,
 }
 
-/// The rules, told as slowly as possible.
+/// The rules, computed in the simplest way.
 #[derive(Default)]
 struct Model {
     live: BTreeMap<String, Hold>,
@@ -228,7 +228,7 @@ enum Expected {
 
 /// The core and the model, side by side.
 struct Run {
-    at: At,
+    at: CopyRef,
     core: EventSeats,
     model: Model,
     ids: IdSource,
@@ -241,7 +241,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let ids = IdSource::seeded(1);
-        let mut event = House::event(&ids);
+        let mut event = Fixture::event(&ids);
         let price = event.layout.price_of(0).unwrap();
         event.layout = Arc::new(ledger::Layout::plain(PLACES, price).unwrap());
         let limits = crate::store::Limits {
@@ -249,7 +249,7 @@ impl Run {
             key_seconds: 86_400 * 365,
             declined_hold_seconds: DECLINED_SECONDS,
         };
-        let at = At { event: Arc::new(event), generation: 1, now: NOW, limits };
+        let at = CopyRef { event: Arc::new(event), generation: 1, now: NOW, limits };
         let core = EventSeats::new(&at.event, 1);
         let accounts = (0..ACCOUNTS).map(|_| ids.account(NOW)).collect();
         let (holds, commands) = Default::default();
@@ -305,8 +305,8 @@ impl Run {
         expected: &Expected,
     ) -> Result<Option<String>, TestCaseError> {
         let minted = self.ids.hold(&self.at.event.id, self.at.now);
-        let ask = Lock { account: self.accounts[who].clone(), slot: None, wish, key, minted };
-        match (self.core.lock(&self.at, &ask), expected) {
+        let request = Lock { account: self.accounts[who].clone(), slot: None, wish, key, minted };
+        match (self.core.lock(&self.at, &request), expected) {
             (Locked::Held(hold), Expected::Known(id)) => {
                 prop_assert_eq!(hold.id.as_str(), id);
                 Ok(Some(id.clone()))
@@ -357,14 +357,14 @@ impl Run {
         let Some(id) = pick(&self.holds, hold).cloned() else { return Ok(()) };
         let payment_token = PaymentToken::parse("tok_good").unwrap();
         let account = self.accounts[who].clone();
-        let ask = Pay {
+        let request = Pay {
             account,
             target: BookTarget::Hold(id.clone()),
             payment_token,
             key: None,
             joins: None,
         };
-        let answer = self.core.pay(&self.at, &ask);
+        let answer = self.core.pay(&self.at, &request);
         let Some(model) = self.model.live.get_mut(id.as_str()) else {
             let settled = matches!(
                 answer,
@@ -458,7 +458,7 @@ impl Run {
     }
 }
 
-/// The transitions of rule 10; within one step a hold may also expire and its place be taken.
+/// The transitions that are allowed; within one step a hold may also expire and its place be taken.
 fn is_listed(old: SeatState, new: SeatState) -> bool {
     match (old, new) {
         (SeatState::Blocked, _) | (_, SeatState::Blocked) => false,

@@ -1,12 +1,12 @@
 //! What the payment decided, and what the record says when that does not fit.
 use crate::event_seats::{EventSeats, Owner};
 use crate::record::{HoldRecord, HoldState};
-use crate::store::{Applied, At, SeatsCopy, Truth};
+use crate::store::{Applied, CopyRef, SeatsCopy, Truth};
 use ledger::{AccountId, Booking, BookingId, BookingOutcome, HoldId, SeatEffect};
 
 impl EventSeats {
     /// `Paying → Sold | Held | Free`, `Sold → Free`; each names the booking it expects there.
-    pub fn apply(&mut self, at: &At, outcome: &BookingOutcome) -> Applied {
+    pub fn apply(&mut self, at: &CopyRef, outcome: &BookingOutcome) -> Applied {
         self.begin(at);
         let booking = &outcome.booking;
         let paying = self.record(&booking.hold_id).is_some_and(|hold| hold.is_paying(&booking.id));
@@ -26,7 +26,7 @@ impl EventSeats {
         }
     }
 
-    fn confirm(&mut self, at: &At, booking: &Booking) -> Applied {
+    fn confirm(&mut self, at: &CopyRef, booking: &Booking) -> Applied {
         let whole = self.record(&booking.hold_id).is_some_and(|hold| self.owns_all(hold));
         if !whole {
             return Applied::Unexpected;
@@ -40,7 +40,7 @@ impl EventSeats {
         Applied::Done
     }
 
-    fn decline(&mut self, at: &At, booking: &Booking) -> Applied {
+    fn decline(&mut self, at: &CopyRef, booking: &Booking) -> Applied {
         if let Some(mut record) = self.take(&booking.hold_id) {
             let until = self.now().plus_seconds(at.limits.declined_hold_seconds);
             record.decline(until, self.forget_at(&record, at.limits));
@@ -81,15 +81,15 @@ impl EventSeats {
         booking.items.iter().filter_map(|item| self.layout.find(item.item.as_str()))
     }
 
-    fn end(&mut self, at: &At, id: &HoldId, bought: Option<BookingId>) {
+    fn end(&mut self, at: &CopyRef, id: &HoldId, bought: Option<BookingId>) {
         if let Some(record) = self.take(id) {
             self.put_over(record, bought, at.limits);
         }
     }
 
-    /// Rule 10: a live claim wins over what is there; without one only a state that names the
+    /// A live claim wins over what is there; without one only a state that names the
     /// booking that lost its claim is freed.
-    pub fn reload(&mut self, at: &At, places: &[(u32, Truth)]) {
+    pub fn reload(&mut self, at: &CopyRef, places: &[(u32, Truth)]) {
         self.begin(at);
         for (place, truth) in places {
             match truth {
@@ -100,13 +100,14 @@ impl EventSeats {
         }
     }
 
-    fn reload_sold(&mut self, at: &At, place: u32, booking: &BookingId, account: &AccountId) {
+    fn reload_sold(&mut self, at: &CopyRef, place: u32, booking: &BookingId, account: &AccountId) {
         if matches!(self.owner(place), Some(Owner::Sold(by, _)) if by == booking) {
             return;
         }
         // The booking's own hold, if it still has places, has done its work.
         let own = |hold: &HoldRecord| {
-            let other = |payment: &crate::record::Payment| payment.command.booking_id != *booking;
+            let other =
+                |payment: &crate::record::HoldPayment| payment.command.booking_id != *booking;
             hold.is_live() && !hold.payment().is_some_and(other)
         };
         if let Some(id) = booking.hold()
@@ -120,7 +121,7 @@ impl EventSeats {
         }
     }
 
-    fn reload_paying(&mut self, at: &At, place: u32, command: &ledger::PlaceBooking) {
+    fn reload_paying(&mut self, at: &CopyRef, place: u32, command: &ledger::PlaceBooking) {
         if matches!(self.owner(place), Some(Owner::Hold(id)) if *id == command.hold_id)
             && self.record(&command.hold_id).is_some_and(|hold| hold.is_paying(&command.booking_id))
         {
@@ -140,7 +141,7 @@ impl EventSeats {
         self.put(record);
     }
 
-    fn reload_unclaimed(&mut self, at: &At, place: u32, booking: &BookingId) {
+    fn reload_unclaimed(&mut self, at: &CopyRef, place: u32, booking: &BookingId) {
         match self.owner(place).cloned() {
             Some(Owner::Sold(by, account)) if by == *booking => self.vacate(place, &account),
             Some(Owner::Hold(id)) if self.record(&id).is_some_and(|h| h.is_paying(booking)) => {
@@ -152,7 +153,7 @@ impl EventSeats {
 
     /// Takes a place from whoever has it here. A hold loses all its places or none; one that is
     /// being paid goes on with the others until its outcome comes.
-    fn evict(&mut self, at: &At, place: u32) {
+    fn evict(&mut self, at: &CopyRef, place: u32) {
         match self.owner(place).cloned() {
             Some(Owner::Sold(_, account)) => self.vacate(place, &account),
             Some(Owner::Hold(id)) => {
@@ -170,7 +171,7 @@ impl EventSeats {
     }
 
     /// A whole copy from the record. See [`SeatsCopy`] for who comes first.
-    pub fn of_copy(at: &At, copy: SeatsCopy) -> Self {
+    pub fn of_copy(at: &CopyRef, copy: SeatsCopy) -> Self {
         let mut seats = Self::new(&at.event, at.generation);
         seats.begin(at);
         for (place, booking, account) in &copy.sold {

@@ -7,9 +7,9 @@ use ledger::{
 
 /// The most keys that one hold keeps of `lock`, and of `book`. Only the first of them and one an
 /// attempt made anything; more than this only found what was there, and are not kept.
-const KEYS_MAX: usize = 16;
+pub const KEYS_MAX: usize = 16;
 
-/// A hold with everything that later questions about it need.
+/// A hold with everything that later calls about it need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldRecord {
     pub id: HoldId,
@@ -34,7 +34,7 @@ pub struct HoldRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldState {
     Held,
-    Paying(Payment),
+    Paying(HoldPayment),
     /// Its places are no longer its own; only its keys and its booking are still asked for.
     Over {
         /// The booking that bought its places.
@@ -45,7 +45,7 @@ pub enum HoldState {
 
 /// A hold that is being paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payment {
+pub struct HoldPayment {
     pub command: Box<PlaceBooking>,
     /// When the command is overdue and is appended again.
     pub resend_at: Timestamp,
@@ -70,7 +70,7 @@ impl HoldRecord {
             attempts: command.attempt,
             lock_keys: Vec::new(),
             book_keys: Vec::new(),
-            state: HoldState::Paying(Payment::begun(command.clone())),
+            state: HoldState::Paying(HoldPayment::begun(command.clone())),
         }
     }
 
@@ -81,7 +81,7 @@ impl HoldRecord {
         }
     }
 
-    pub fn payment(&self) -> Option<&Payment> {
+    pub fn payment(&self) -> Option<&HoldPayment> {
         match &self.state {
             HoldState::Paying(payment) => Some(payment),
             HoldState::Held | HoldState::Over { .. } => None,
@@ -117,7 +117,7 @@ impl HoldRecord {
     /// The next attempt: the command that asks for what the hold holds, at its frozen prices.
     pub fn begin_payment(&mut self, event: &Event, payment_token: PaymentToken, now: Timestamp) {
         self.attempts += 1;
-        self.state = HoldState::Paying(Payment::begun(PlaceBooking {
+        self.state = HoldState::Paying(HoldPayment::begun(PlaceBooking {
             booking_id: BookingId::of_attempt(&self.id, self.attempts),
             hold_id: self.id.clone(),
             attempt: self.attempts,
@@ -190,7 +190,7 @@ impl HoldRecord {
     }
 }
 
-impl Payment {
+impl HoldPayment {
     fn begun(command: PlaceBooking) -> Self {
         Self { resend_at: command.deadline, command: Box::new(command), shared: false }
     }

@@ -1,12 +1,12 @@
 //! Recovery of an event's copy: loaded from the record, swapped in, and what changed meanwhile
 //! read again.
 use crate::seat_map::SeatMap;
-use crate::store::{Find, Loaded, Marked, Truth};
+use crate::store::{Find, LoadOutcome, Truth};
 use crate::{Error, SeatAllocator, metrics, rebuild};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::books::{Claim, ClaimState, Claims, Raised};
 use ledger::purchase::Purchase;
-use ledger::{BookingId, CopySource, Event, FencedCopy, RecoveryBounds, StoreError};
+use ledger::{BookingId, CopySource, Event, Fenced, FencedCopy, RecoveryBounds, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ const READS_MAX: usize = 16;
 const NEVER_LOADED: u64 = 1;
 
 /// What this node knows of one event.
-pub(crate) struct EventSlot {
+pub(crate) struct EventCopy {
     event: Arc<Event>,
-    pub(crate) copy: FencedCopy,
+    pub(crate) fenced: FencedCopy,
     pub(crate) map: SeatMap,
 }
 
-impl EventSlot {
+impl EventCopy {
     pub(crate) fn new(event: Arc<Event>, bounds: RecoveryBounds) -> Self {
-        Self { event, copy: FencedCopy::new(bounds), map: SeatMap::default() }
+        Self { event, fenced: FencedCopy::new(bounds), map: SeatMap::default() }
     }
 
     pub(crate) fn event(&self) -> &Arc<Event> {
@@ -35,35 +35,40 @@ impl EventSlot {
 /// An event's copy, as the allocator finds and makes it.
 pub(crate) struct SeatSource<'a> {
     pub(crate) seats: &'a SeatAllocator,
-    pub(crate) slot: &'a EventSlot,
+    pub(crate) copy: &'a EventCopy,
 }
 
 impl CopySource for SeatSource<'_> {
     type Error = Error;
 
     async fn generation(&self) -> Result<u64, Error> {
-        let found = self.seats.parts().events.seat_generation(&self.slot.event.id).await?;
+        let found = self.seats.parts().events.seat_generation(&self.copy.event.id).await?;
         let missing =
             || StoreError::broken("reading the seat generation", "there is no such event");
         Ok(found.ok_or_else(missing)?)
     }
 
     async fn raise(&self, from: u64) -> Result<Raised, Error> {
-        let raising = self.seats.parts().events.raise_seat_generation(&self.slot.event.id, from);
+        let raising = self.seats.parts().events.raise_seat_generation(&self.copy.event.id, from);
         Ok(raising.await?)
     }
 
     async fn probe(&self, generation: u64) -> Result<bool, Error> {
-        let at = self.seats.at(self.slot, generation);
-        let nobody = Find::Hold(self.seats.parts().ids.hold(&self.slot.event.id, at.now));
-        Ok(matches!(self.seats.parts().store.find(&at, &nobody).await?, Marked::Here(_)))
+        let at = self.seats.at(self.copy, generation);
+        let nobody = Find::Hold(self.seats.parts().ids.hold(&self.copy.event.id, at.now));
+        Ok(matches!(self.seats.parts().store.find(&at, &nobody).await?, Fenced::Is(_)))
     }
 
     async fn rebuild(&self, generation: u64) -> Result<(), Error> {
-        let loaded = self.seats.load(self.slot, generation).await;
+        let loaded = self.seats.load(self.copy, generation).await;
         metrics::recovered(loaded.is_ok());
+        if loaded.is_err() {
+            // It may have been swapped in without what changed meanwhile: nobody must take it.
+            let lost = self.seats.parts().store.surviving_holds(&self.copy.event, generation + 1);
+            lost.await?;
+        }
         loaded?;
-        tracing::info!(event.id = %self.slot.event.id, generation, "seats recovered");
+        tracing::info!(event.id = %self.copy.event.id, generation, "seats recovered");
         Ok(())
     }
 
@@ -76,29 +81,29 @@ impl CopySource for SeatSource<'_> {
 impl SeatAllocator {
     /// Recovers a copy that no longer bears the generation `lost`.
     #[cfg(test)]
-    pub(crate) async fn recover(&self, slot: &EventSlot, lost: u64) -> Result<(), Error> {
-        slot.copy.recover(&SeatSource { seats: self, slot }, lost).await
+    pub(crate) async fn recover(&self, copy: &EventCopy, lost: u64) -> Result<(), Error> {
+        copy.fenced.recover(&SeatSource { seats: self, copy }, lost).await
     }
 
-    async fn load(&self, slot: &EventSlot, mark: u64) -> Result<(), Error> {
-        let event = &slot.event;
+    async fn load(&self, copy: &EventCopy, generation: u64) -> Result<(), Error> {
+        let event = &copy.event;
         let parts = self.parts();
         let claims = parts.purchases.claims(&event.id, 0).await?;
-        let kept = parts.store.kept(event, mark).await?;
+        let kept = parts.store.surviving_holds(event, generation).await?;
         let purchases = self.purchases(rebuild::paying(&claims.live, &kept)).await?;
-        let at = self.at(slot, mark);
-        let copy = rebuild::rebuild(event, &claims.live, &purchases, kept, at.limits, at.now);
-        match parts.store.load(&at, copy).await? {
-            Loaded::Kept => return Ok(()),
-            Loaded::Swapped => {}
+        let at = self.at(copy, generation);
+        let rebuilt = rebuild::rebuild(event, &claims.live, &purchases, kept, at.limits, at.now);
+        match parts.store.load(&at, rebuilt).await? {
+            LoadOutcome::NotNewer => return Ok(()),
+            LoadOutcome::Swapped => {}
         }
         let changed = parts.purchases.claims(&event.id, claims.revision).await?;
         let sold_before = sales(&claims.live);
         let released = |place: &str| sold_before.get(place).cloned();
-        let places = self.truth(slot, &changed, |_| true, released).await?;
+        let places = self.truth(copy, &changed, |_| true, released).await?;
         if !places.is_empty() {
             // The next question finds the loss, should the copy be gone again.
-            let (Marked::Here(()) | Marked::Lost) = parts.store.reload(&at, &places).await?;
+            let (Fenced::Is(()) | Fenced::Lost) = parts.store.reload(&at, &places).await?;
         }
         Ok(())
     }
@@ -120,12 +125,12 @@ impl SeatAllocator {
     /// whose claim on a place is no more.
     pub(crate) async fn truth(
         &self,
-        slot: &EventSlot,
+        copy: &EventCopy,
         claims: &Claims,
         wanted: impl Fn(u32) -> bool,
         released: impl Fn(&str) -> Option<BookingId>,
     ) -> Result<Vec<(u32, Truth)>, Error> {
-        let layout = &slot.event.layout;
+        let layout = &copy.event.layout;
         let paying = claims.live.iter().filter_map(|claim| match &claim.state {
             ClaimState::Paying(booking) => {
                 let place = layout.find(claim.place.as_str())?;

@@ -1,4 +1,4 @@
-//! What others ask of the allocator, and what they are answered.
+//! Requests to the allocator, and its answers.
 use crate::{SeatHold, Wish};
 use ledger::{AccountId, Booking, Event, HoldId, Money, PaymentToken, SlotRef};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A hold as a row of JSON, as journals and seat stores keep it; apart from the record itself.
 use crate::Keyed;
-use crate::record::{HoldRecord, HoldState, Payment};
+use crate::record::{HoldPayment, HoldRecord, HoldState};
 use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SlotRef, StoreError, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -84,7 +84,7 @@ impl HoldRecord {
             book_keys: row.books.into_iter().map(|(key, at)| (key.into_keyed(), at)).collect(),
             state: match row.state {
                 StateV1::Held => HoldState::Held,
-                StateV1::Paying { command, resend_at, shared } => HoldState::Paying(Payment {
+                StateV1::Paying { command, resend_at, shared } => HoldState::Paying(HoldPayment {
                     command: Box::new(command.into_owned()),
                     resend_at,
                     shared,

@@ -1,6 +1,6 @@
 //! The seat map that everyone sees: built at most once per age, the same bytes for everyone.
 use crate::grid::{Counts, SeatState};
-use crate::store::Snapshot;
+use crate::store::SeatSnapshot;
 use crate::{Availability, Error, SeatsShown};
 use ledger::{Clock, Event, Seating, Timestamp, read_lock, write_lock};
 use std::sync::{Arc, RwLock};
@@ -29,7 +29,7 @@ impl SeatMap {
         event: &Event,
         clock: &Clock,
         age_max_ms: u64,
-        snapshot: impl Future<Output = Result<Snapshot, Error>>,
+        snapshot: impl Future<Output = Result<SeatSnapshot, Error>>,
     ) -> Result<Built, Error> {
         if let Some(built) = self.fresh(clock, age_max_ms) {
             return Ok(built);
@@ -61,7 +61,7 @@ impl SeatMap {
 }
 
 impl Built {
-    fn of(event: &Event, snapshot: &Snapshot, at: Timestamp) -> Self {
+    fn of(event: &Event, snapshot: &SeatSnapshot, at: Timestamp) -> Self {
         let availability = availability(event, &snapshot.counts);
         let shown = SeatsShown {
             body: body(event, snapshot),
@@ -84,7 +84,7 @@ fn availability(event: &Event, counts: &Counts) -> Availability {
 }
 
 /// Written by hand: ids and seat letters need no escaping, and sections keep their order.
-fn body(event: &Event, snapshot: &Snapshot) -> Vec<u8> {
+fn body(event: &Event, snapshot: &SeatSnapshot) -> Vec<u8> {
     let mut body = Vec::with_capacity(snapshot.places.len() + 256);
     let version = snapshot.version;
     let head =

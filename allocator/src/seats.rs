@@ -1,6 +1,6 @@
-//! The handle: everything that others ask of the allocator.
-use crate::recovery::{EventSlot, SeatSource};
-use crate::store::{At, Find, Limits, Lock, Locked, Marked, SeatStore};
+//! The handle: everything that others call.
+use crate::recovery::{EventCopy, SeatSource};
+use crate::store::{CopyRef, Find, Limits, Lock, Locked, SeatStore};
 use crate::{
     Config, Error, HoldRecord, Keyed, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish,
     metrics,
@@ -8,10 +8,12 @@ use crate::{
 use ledger::books::{Events, Purchases};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, Fenced, HoldId, IdSource,
-    StoreError,
+    StoreError, read_lock, write_lock,
 };
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
+use tracing::Span;
+use tracing::field::{Empty, display};
 
 /// What the allocator is made of.
 #[derive(Clone)]
@@ -33,18 +35,26 @@ pub struct SeatAllocator {
 
 struct Shared {
     parts: Parts,
-    /// Events that were asked about since the start: as many as the operator sells.
-    slots: RwLock<HashMap<EventId, Arc<EventSlot>>>,
+    /// Events in use since the start: as many as the operator sells.
+    copies: RwLock<HashMap<EventId, Arc<EventCopy>>>,
 }
 
 impl SeatAllocator {
     pub fn new(parts: Parts) -> Self {
-        Self { shared: Arc::new(Shared { parts, slots: RwLock::default() }) }
+        Self { shared: Arc::new(Shared { parts, copies: RwLock::default() }) }
     }
 
     /// An exclusive hold: all that was wished for, or nothing.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(event.id = %request.event.id, account.id = %request.account, hold.id = Empty)
+    )]
     pub async fn lock(&self, request: LockRequest) -> Result<LockAnswer, Error> {
         let answer = self.lock_unmeasured(request).await?;
+        if let LockAnswer::Held(hold) = &answer {
+            Span::current().record("hold.id", display(&hold.id));
+        }
         metrics::locked(&answer);
         Ok(answer)
     }
@@ -61,11 +71,11 @@ impl SeatAllocator {
         let dearest = event.layout.price_range().map_or(0, |(_, dearest)| dearest.minor);
         dearest.checked_mul(i64::from(quantity)).ok_or(Error::Overflow)?;
         let minted = self.parts().ids.hold(&event.id, self.parts().clock.now());
-        let ask = Lock { account, slot, wish, key, minted };
-        let seats = self.slot(&event);
+        let request = Lock { account, slot, wish, key, minted };
+        let seats = self.copy(&event);
         let store = &self.parts().store;
-        let ask = &ask;
-        let locked = self.ask(&seats, |at| async move { store.lock(&at, ask).await }).await?;
+        let request = &request;
+        let locked = self.call(&seats, |at| async move { store.lock(&at, request).await }).await?;
         Ok(match locked {
             Locked::Held(record) => shown(&record, &event),
             Locked::Taken => LockAnswer::Taken,
@@ -78,6 +88,11 @@ impl SeatAllocator {
 
     /// What a lock with this key was answered before, if there was one: a key is compared before
     /// anything else, also before anybody asks who may enter.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(event.id = %event.id, account.id = %account)
+    )]
     pub async fn locked_before(
         &self,
         event: &Arc<Event>,
@@ -86,8 +101,8 @@ impl SeatAllocator {
     ) -> Result<Option<LockAnswer>, Error> {
         let which = Find::Key { account: account.clone(), key: key.key.clone() };
         let (store, which) = (&self.parts().store, &which);
-        let slot = self.slot(event);
-        let found = self.ask(&slot, |at| async move { store.find(&at, which).await }).await?;
+        let copy = self.copy(event);
+        let found = self.call(&copy, |at| async move { store.find(&at, which).await }).await?;
         let Some(record) = found.first() else { return Ok(None) };
         let answer = match record.lock_keys.contains(key) {
             true => shown(record, event),
@@ -98,57 +113,73 @@ impl SeatAllocator {
     }
 
     /// The account's live holds in an event.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(event.id = %event, account.id = %account)
+    )]
     pub async fn holds(
         &self,
         event: &EventId,
         account: &AccountId,
     ) -> Result<Vec<SeatHold>, Error> {
-        let Some(slot) = self.slot_of(event).await? else { return Ok(Vec::new()) };
-        let mut holds = self.find(&slot, Find::Account(account.clone())).await?;
+        let Some(copy) = self.copy_of(event).await? else { return Ok(Vec::new()) };
+        let mut holds = self.find(&copy, Find::Account(account.clone())).await?;
         holds.sort_unstable_by(|one, other| (one.until, &one.id).cmp(&(other.until, &other.id)));
         Ok(holds)
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(hold.id = %hold))]
     pub async fn hold(&self, hold: &HoldId) -> Result<Option<SeatHold>, Error> {
         let Some(event) = hold.event() else { return Ok(None) };
-        let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
-        Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
+        let Some(copy) = self.copy_of(&event).await? else { return Ok(None) };
+        Ok(self.find(&copy, Find::Hold(hold.clone())).await?.pop())
     }
 
     /// What is held after a booking was decided: its outcome, which may still be on its way to
     /// the seats, is applied first.
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(event.id = %booking.event_id, booking.id = %booking.id, hold.id = %booking.hold_id)
+    )]
     pub async fn hold_after(&self, booking: &Booking) -> Result<Option<SeatHold>, Error> {
-        let Some(slot) = self.slot_of(&booking.event_id).await? else { return Ok(None) };
+        let Some(copy) = self.copy_of(&booking.event_id).await? else { return Ok(None) };
         let hold = &booking.hold_id;
-        let record = self.kept_record(&slot, hold).await?;
+        let record = self.record(&copy, hold).await?;
         let paying = record.filter(|record| record.is_paying(&booking.id));
         if let Some(payment) = paying.as_ref().and_then(HoldRecord::payment) {
-            self.decided(&slot, &payment.command).await?;
+            self.decided(&copy, &payment.command).await?;
         }
-        Ok(self.find(&slot, Find::Hold(hold.clone())).await?.pop())
+        Ok(self.find(&copy, Find::Hold(hold.clone())).await?.pop())
     }
 
-    async fn find(&self, slot: &EventSlot, which: Find) -> Result<Vec<SeatHold>, Error> {
+    async fn find(&self, copy: &EventCopy, which: Find) -> Result<Vec<SeatHold>, Error> {
         let (store, which) = (&self.parts().store, &which);
-        let records = self.ask(slot, |at| async move { store.find(&at, which).await }).await?;
-        Ok(records.iter().filter_map(|record| record.shown(slot.event())).collect())
+        let records = self.call(copy, |at| async move { store.find(&at, which).await }).await?;
+        Ok(records.iter().filter_map(|record| record.shown(copy.event())).collect())
     }
 
+    #[tracing::instrument(
+        level = "debug",
+        skip_all,
+        fields(hold.id = %hold, account.id = %account)
+    )]
     pub async fn release(
         &self,
         hold: &HoldId,
         account: &AccountId,
     ) -> Result<ReleaseAnswer, Error> {
         let Some(event) = hold.event() else { return Ok(ReleaseAnswer::NotFound) };
-        let Some(slot) = self.slot_of(&event).await? else { return Ok(ReleaseAnswer::NotFound) };
-        let mut answer = self.release_once(&slot, hold, account).await?;
+        let Some(copy) = self.copy_of(&event).await? else { return Ok(ReleaseAnswer::NotFound) };
+        let mut answer = self.release_once(&copy, hold, account).await?;
         if answer == ReleaseAnswer::Paying
-            && let Some(record) = self.kept_record(&slot, hold).await?
+            && let Some(record) = self.record(&copy, hold).await?
             && let Some(payment) = record.payment()
-            && self.decided(&slot, &payment.command).await?.is_some()
+            && self.decided(&copy, &payment.command).await?.is_some()
         {
             // Its outcome was on the way and is applied now.
-            answer = self.release_once(&slot, hold, account).await?;
+            answer = self.release_once(&copy, hold, account).await?;
         }
         metrics::released(answer);
         Ok(answer)
@@ -156,24 +187,21 @@ impl SeatAllocator {
 
     async fn release_once(
         &self,
-        slot: &EventSlot,
+        copy: &EventCopy,
         hold: &HoldId,
         account: &AccountId,
     ) -> Result<ReleaseAnswer, Error> {
         let store = &self.parts().store;
-        self.ask(slot, |at| async move { store.release(&at, hold, account).await }).await
+        self.call(copy, |at| async move { store.release(&at, hold, account).await }).await
     }
 
-    async fn kept_record(
-        &self,
-        slot: &EventSlot,
-        hold: &HoldId,
-    ) -> Result<Option<HoldRecord>, Error> {
+    async fn record(&self, copy: &EventCopy, hold: &HoldId) -> Result<Option<HoldRecord>, Error> {
         let (store, which) = (&self.parts().store, &Find::Hold(hold.clone()));
-        Ok(self.ask(slot, |at| async move { store.find(&at, which).await }).await?.pop())
+        Ok(self.call(copy, |at| async move { store.find(&at, which).await }).await?.pop())
     }
 
     /// The booking that a hold is paying, for when neither views nor books know it yet.
+    #[tracing::instrument(level = "debug", skip_all, fields(booking.id = %id))]
     pub async fn paying_booking(&self, id: &BookingId) -> Result<Option<Booking>, Error> {
         Ok(self.paying_command(id).await?.map(|command| Booking::placed(&command)))
     }
@@ -185,8 +213,8 @@ impl SeatAllocator {
     ) -> Result<Option<Box<ledger::PlaceBooking>>, Error> {
         let Some(hold) = id.hold() else { return Ok(None) };
         let Some(event) = hold.event() else { return Ok(None) };
-        let Some(slot) = self.slot_of(&event).await? else { return Ok(None) };
-        let paying = self.kept_record(&slot, &hold).await?.filter(|record| record.is_paying(id));
+        let Some(copy) = self.copy_of(&event).await? else { return Ok(None) };
+        let paying = self.record(&copy, &hold).await?.filter(|record| record.is_paying(id));
         Ok(paying.and_then(|record| record.payment().map(|payment| payment.command.clone())))
     }
 
@@ -202,61 +230,53 @@ impl SeatAllocator {
         }
     }
 
-    /// Every event that was asked about since the start.
-    pub(crate) fn slots(&self) -> Vec<Arc<EventSlot>> {
-        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.values().cloned().collect()
+    /// Every event in use since the start.
+    pub(crate) fn copies(&self) -> Vec<Arc<EventCopy>> {
+        let copies = read_lock(&self.shared.copies);
+        copies.values().cloned().collect()
     }
 
-    pub(crate) fn known_slot(&self, event: &EventId) -> Option<Arc<EventSlot>> {
-        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.get(event).cloned()
+    pub(crate) fn known_copy(&self, event: &EventId) -> Option<Arc<EventCopy>> {
+        let copies = read_lock(&self.shared.copies);
+        copies.get(event).cloned()
     }
 
-    pub(crate) fn slot(&self, event: &Arc<Event>) -> Arc<EventSlot> {
-        if let Some(slot) = self.known_slot(&event.id) {
-            return slot;
+    pub(crate) fn copy(&self, event: &Arc<Event>) -> Arc<EventCopy> {
+        if let Some(copy) = self.known_copy(&event.id) {
+            return copy;
         }
-        let mut slots = self.shared.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(event.id.clone());
+        let mut copies = write_lock(&self.shared.copies);
+        let copy = copies.entry(event.id.clone());
         let recovery = self.parts().config.recovery;
-        slot.or_insert_with(|| Arc::new(EventSlot::new(event.clone(), recovery))).clone()
+        copy.or_insert_with(|| Arc::new(EventCopy::new(event.clone(), recovery))).clone()
     }
 
-    /// The event's slot, if there is such an event.
-    pub(crate) async fn slot_of(&self, event: &EventId) -> Result<Option<Arc<EventSlot>>, Error> {
-        if let Some(slot) = self.known_slot(event) {
-            return Ok(Some(slot));
+    /// What this node knows of the event's copy, if there is such an event.
+    pub(crate) async fn copy_of(&self, event: &EventId) -> Result<Option<Arc<EventCopy>>, Error> {
+        if let Some(copy) = self.known_copy(event) {
+            return Ok(Some(copy));
         }
         let event = self.parts().events.event(event).await?;
-        Ok(event.map(|event| self.slot(&Arc::new(event))))
+        Ok(event.map(|event| self.copy(&Arc::new(event))))
     }
 
-    /// Asks the event's copy, and recovers it first if it was lost.
-    pub(crate) async fn ask<T, F>(
+    /// Calls the store about the event's copy, and recovers the copy first if it was lost.
+    pub(crate) async fn call<T, F>(
         &self,
-        slot: &EventSlot,
-        question: impl Fn(At) -> F,
+        copy: &EventCopy,
+        request: impl Fn(CopyRef) -> F,
     ) -> Result<T, Error>
     where
-        F: Future<Output = Result<Marked<T>, StoreError>>,
+        F: Future<Output = Result<Fenced<T>, StoreError>>,
     {
-        let source = SeatSource { seats: self, slot };
-        let asked = slot.copy.call(&source, |generation| {
-            let answering = question(self.at(slot, generation));
-            async {
-                Ok(match answering.await? {
-                    Marked::Here(answer) => Fenced::Is(answer),
-                    Marked::Lost => Fenced::Lost,
-                })
-            }
-        });
-        asked.await.map(|(_, answer)| answer)
+        let source = SeatSource { seats: self, copy };
+        let called = copy.fenced.call(&source, |generation| request(self.at(copy, generation)));
+        called.await.map(|(_, answer)| answer)
     }
 
-    pub(crate) fn at(&self, slot: &EventSlot, generation: u64) -> At {
+    pub(crate) fn at(&self, copy: &EventCopy, generation: u64) -> CopyRef {
         let now = self.parts().clock.now();
-        At { event: slot.event().clone(), generation, now, limits: self.limits() }
+        CopyRef { event: copy.event().clone(), generation, now, limits: self.limits() }
     }
 }
 

@@ -1,4 +1,7 @@
-//! The seam to the seats: who holds what just now, of one event at a time.
+//! The seams to the seats: who holds what just now, of one event at a time.
+//!
+//! Three, because their callers differ: [`SeatHolds`] is for visitors, [`SeatUpkeep`] for the loops
+//! and the seat map, [`SeatCopies`] for recovery. A backend is all three, a [`SeatStore`].
 mod local;
 
 pub use local::LocalSeatStore;
@@ -8,14 +11,14 @@ use crate::record::HoldRecord;
 use crate::{BookTarget, Keyed, ReleaseAnswer, Wish};
 use async_trait::async_trait;
 use ledger::{
-    AccountId, BookingId, BookingOutcome, Event, HoldId, PaymentToken, PlaceBooking, SlotRef,
-    StoreError, Timestamp,
+    AccountId, BookingId, BookingOutcome, Event, Fenced, HoldId, PaymentToken, PlaceBooking,
+    SlotRef, StoreError, Timestamp,
 };
 use std::sync::Arc;
 
-/// The event that is asked about, the mark that its copy must bear, and the time.
+/// Which copy a call is about: the event, the generation that the copy must bear, and the time.
 #[derive(Debug, Clone)]
-pub struct At {
+pub struct CopyRef {
     pub event: Arc<Event>,
     pub generation: u64,
     pub now: Timestamp,
@@ -29,14 +32,6 @@ pub struct Limits {
     pub key_seconds: u32,
     /// The fewest seconds a hold has left after a decline.
     pub declined_hold_seconds: u32,
-}
-
-/// An answer of the event's copy, or the news that the copy is not the one that was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Marked<T> {
-    Here(T),
-    /// The store has no copy with this mark: it was lost, or another one was swapped in.
-    Lost,
 }
 
 /// Asks for a hold.
@@ -112,6 +107,16 @@ pub enum Truth {
     Unclaimed(BookingId),
 }
 
+impl Truth {
+    /// The booking that has the place, or that lost its claim.
+    pub fn booking(&self) -> &BookingId {
+        match self {
+            Self::Sold(booking, _) | Self::Unclaimed(booking) => booking,
+            Self::Paying(command) => &command.booking_id,
+        }
+    }
+}
+
 /// Which holds to show.
 #[derive(Debug, Clone)]
 pub enum Find {
@@ -135,10 +140,10 @@ pub struct SeatsCopy {
 
 /// The answer to swapping a copy in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loaded {
+pub enum LoadOutcome {
     Swapped,
-    /// The store's copy is as new already, or newer.
-    Kept,
+    /// Not swapped: the store's copy is as new already, or newer.
+    NotNewer,
 }
 
 /// What a sweep found.
@@ -156,7 +161,7 @@ pub struct Swept {
 
 /// Every place at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct SeatSnapshot {
     /// Grows when something changed, over every generation.
     pub version: u64,
     /// One letter a place in layout order, see [`SeatState`](crate::SeatState).
@@ -164,51 +169,79 @@ pub struct Snapshot {
     pub counts: Counts,
 }
 
-/// The copies of all events. Every method that takes [`At`], but `load`, checks the mark first, then frees
-/// what has expired, then answers, all in one step; each touches the keys of one event only. All
-/// may be called again after an error.
+/// The holds of visitors. As in the other two seams of the store, every method that takes a
+/// [`CopyRef`] answers [`Fenced::Lost`] when the copy bears another generation, frees what has
+/// expired, then answers, all in one step; each touches the keys of one event only. All may be
+/// called again after an error.
 #[async_trait]
-pub trait SeatStore: Send + Sync {
+pub trait SeatHolds: Send + Sync {
+    /// `Free → Held`: all places or none.
+    async fn lock(&self, at: &CopyRef, request: &Lock) -> Result<Fenced<Locked>, StoreError>;
+
+    /// `Held → Free` by the holder.
+    async fn release(
+        &self,
+        at: &CopyRef,
+        hold: &HoldId,
+        account: &AccountId,
+    ) -> Result<Fenced<ReleaseAnswer>, StoreError>;
+
+    /// `Held → Paying`, or what came of the hold before.
+    async fn pay(&self, at: &CopyRef, request: &Pay) -> Result<Fenced<Paid>, StoreError>;
+
+    /// `Paying → Held`, as if it had never been paid: for a command that was surely not appended.
+    /// False when it is not being paid by this booking, or somebody else may have appended it.
+    async fn unpay(&self, at: &CopyRef, booking: &BookingId) -> Result<Fenced<bool>, StoreError>;
+
+    async fn find(&self, at: &CopyRef, which: &Find)
+    -> Result<Fenced<Vec<HoldRecord>>, StoreError>;
+}
+
+/// What the loops do to the seats, and what the seat map reads of them.
+#[async_trait]
+pub trait SeatUpkeep: Send + Sync {
+    /// `Paying → Sold | Held | Free` and `Sold → Free`, as the outcome says.
+    async fn apply(
+        &self,
+        at: &CopyRef,
+        outcome: &BookingOutcome,
+    ) -> Result<Fenced<Applied>, StoreError>;
+
+    /// Sets places to what the record says: a live claim wins over what is there; without one only
+    /// what names the booking that lost its claim is freed.
+    async fn reload(&self, at: &CopyRef, places: &[(u32, Truth)])
+    -> Result<Fenced<()>, StoreError>;
+
+    /// Ends up to `max` expired holds and leases up to `max` overdue commands.
+    async fn sweep(&self, at: &CopyRef, max: usize) -> Result<Fenced<Swept>, StoreError>;
+
+    /// True when holds of the event may be held or being paid, whoever made them: somebody must
+    /// sweep it. Of any generation.
+    async fn has_holds(&self, event: &Event) -> Result<bool, StoreError>;
+
+    async fn snapshot(&self, at: &CopyRef) -> Result<Fenced<SeatSnapshot>, StoreError>;
+}
+
+/// What recovery needs.
+#[async_trait]
+pub trait SeatCopies: Send + Sync {
     /// Whether another node may be loading a copy right now.
     fn is_shared(&self) -> bool;
 
     /// Holds that outlive a loss of the event's copy, oldest first, once everything that was begun
-    /// before is settled. A copy with a mark older than `mark` is lost from now on. A store that
-    /// keeps nothing of its own has none.
-    async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError>;
-
-    /// True when holds of the event may be held or being paid, whoever made them: somebody must
-    /// sweep it. Asks for no mark.
-    async fn has_holds(&self, event: &Event) -> Result<bool, StoreError>;
-
-    /// Swaps a whole copy in under the mark of `at`, unless the store's is as new.
-    async fn load(&self, at: &At, copy: SeatsCopy) -> Result<Loaded, StoreError>;
-
-    async fn lock(&self, at: &At, ask: &Lock) -> Result<Marked<Locked>, StoreError>;
-
-    async fn release(
+    /// before is settled. A copy of a generation before `generation` is lost from now on. A store
+    /// that keeps nothing of its own has none.
+    async fn surviving_holds(
         &self,
-        at: &At,
-        hold: &HoldId,
-        account: &AccountId,
-    ) -> Result<Marked<ReleaseAnswer>, StoreError>;
+        event: &Event,
+        generation: u64,
+    ) -> Result<Vec<HoldRecord>, StoreError>;
 
-    async fn pay(&self, at: &At, ask: &Pay) -> Result<Marked<Paid>, StoreError>;
-
-    /// `Paying → Held`, as if it had never been paid: for a command that was surely not appended.
-    /// False when it is not being paid by this booking, or somebody else may have appended it.
-    async fn unpay(&self, at: &At, booking: &BookingId) -> Result<Marked<bool>, StoreError>;
-
-    async fn apply(&self, at: &At, outcome: &BookingOutcome)
-    -> Result<Marked<Applied>, StoreError>;
-
-    /// Sets places to what the record says (rule 10).
-    async fn reload(&self, at: &At, places: &[(u32, Truth)]) -> Result<Marked<()>, StoreError>;
-
-    /// Ends up to `max` expired holds and leases up to `max` overdue commands.
-    async fn sweep(&self, at: &At, max: usize) -> Result<Marked<Swept>, StoreError>;
-
-    async fn find(&self, at: &At, which: &Find) -> Result<Marked<Vec<HoldRecord>>, StoreError>;
-
-    async fn snapshot(&self, at: &At) -> Result<Marked<Snapshot>, StoreError>;
+    /// Swaps a whole copy in under the generation of `at`, unless the store's is as new.
+    async fn load(&self, at: &CopyRef, copy: SeatsCopy) -> Result<LoadOutcome, StoreError>;
 }
+
+/// A backend: the copies of all events behind the three seams.
+pub trait SeatStore: SeatHolds + SeatUpkeep + SeatCopies {}
+
+impl<T: SeatHolds + SeatUpkeep + SeatCopies> SeatStore for T {}

@@ -1,6 +1,6 @@
 //! The loop that ends holds on time and sends overdue commands again.
 use crate::grid::Counts;
-use crate::recovery::EventSlot;
+use crate::recovery::EventCopy;
 use crate::store::Swept;
 use crate::{Error, SeatAllocator, metrics};
 use ledger::{BookingCommand, Cursor, Event, Message};
@@ -11,9 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Events read at once while looking for holds that others made.
 const EVENTS_PER_PAGE: u32 = 16;
-/// How long after one search the next begins. Shorter than any payment deadline that makes sense:
-/// whose node died is found well before the next resend is due.
-const SEARCH_EVERY: Duration = Duration::from_secs(5);
 
 /// Frees expired holds and resends overdue commands, of every event that this node has touched,
 /// and of those in which others left holds: a past run, or a node that is no more.
@@ -35,7 +32,7 @@ impl HoldSweeper {
         Self { seats, search: Search::After(None) }
     }
 
-    /// Runs until told to stop.
+    /// Runs until shutdown.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let every = Duration::from_millis(self.seats.parts().config.sweep_interval_ms.max(1));
         let mut tick = tokio::time::interval(every);
@@ -51,14 +48,14 @@ impl HoldSweeper {
     /// Sweeps every event once.
     pub async fn sweep(&self) {
         let (mut counts, mut holds) = (Counts::default(), 0);
-        for slot in self.seats.slots() {
-            match self.sweep_event(&slot).await {
+        for copy in self.seats.copies() {
+            match self.sweep_event(&copy).await {
                 Ok(swept) => {
                     counts = counts.plus(swept.counts);
                     holds += swept.holds;
                 }
                 Err(error) => {
-                    tracing::debug!(event.id = %slot.event().id, "an event could not be swept");
+                    tracing::debug!(event.id = %copy.event().id, "an event could not be swept");
                     warn(&error, "a sweep failed");
                 }
             }
@@ -66,13 +63,13 @@ impl HoldSweeper {
         metrics::swept(counts, holds);
     }
 
-    async fn sweep_event(&self, slot: &EventSlot) -> Result<Swept, Error> {
+    async fn sweep_event(&self, copy: &EventCopy) -> Result<Swept, Error> {
         let parts = self.seats.parts();
         let max = parts.config.sweep_batch_max.max(1);
         loop {
             let store = &parts.store;
             let swept =
-                self.seats.ask(slot, |at| async move { store.sweep(&at, max).await }).await?;
+                self.seats.call(copy, |at| async move { store.sweep(&at, max).await }).await?;
             let more = swept.ended >= max || swept.overdue.len() >= max;
             if !swept.overdue.is_empty() {
                 let again = |command| Message::Command(BookingCommand::Place(command));
@@ -107,20 +104,24 @@ impl HoldSweeper {
         }
         self.search = match page.next {
             Some(next) => Search::After(Some(next)),
-            None => Search::Rests(Instant::now() + SEARCH_EVERY),
+            None => Search::Rests(Instant::now() + self.search_interval()),
         };
         Ok(())
+    }
+
+    fn search_interval(&self) -> Duration {
+        Duration::from_millis(self.seats.parts().config.search_interval_ms)
     }
 
     async fn touch(&self, event: Event) -> Result<(), Error> {
         let now = self.seats.parts().clock.now();
         let over = event.over_at().is_some_and(|over_at| over_at < now);
-        if over || self.seats.known_slot(&event.id).is_some() {
+        if over || self.seats.known_copy(&event.id).is_some() {
             return Ok(());
         }
         if self.seats.parts().store.has_holds(&event).await? {
-            let slot = self.seats.slot(&Arc::new(event));
-            self.sweep_event(&slot).await?;
+            let copy = self.seats.copy(&Arc::new(event));
+            self.sweep_event(&copy).await?;
         }
         Ok(())
     }

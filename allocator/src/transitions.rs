@@ -2,31 +2,31 @@
 use crate::best;
 use crate::event_seats::{EventSeats, Owner};
 use crate::record::{HoldRecord, HoldState};
-use crate::store::{At, Find, Lock, Locked, Paid, Pay, Swept};
+use crate::store::{CopyRef, Find, Lock, Locked, Paid, Pay, Swept};
 use crate::{BookTarget, ReleaseAnswer, Wish};
 use ledger::{AccountId, BookingId, HoldId, PlaceBooking, SectionId};
 
 impl EventSeats {
     /// `Free → Held`, all places or none.
-    pub fn lock(&mut self, at: &At, ask: &Lock) -> Locked {
+    pub fn lock(&mut self, at: &CopyRef, request: &Lock) -> Locked {
         let now = self.begin(at);
-        if let Some(answer) = self.locked_before(ask) {
+        if let Some(answer) = self.locked_before(request) {
             return answer;
         }
-        let places = match self.choose(at, ask) {
+        let places = match self.choose(at, request) {
             Ok(places) => places,
             Err(answer) => return answer,
         };
         let price = |place: &u32| self.layout.price_of(*place).map_or(0, |price| price.minor);
         let record = HoldRecord {
-            id: self.hold_id(ask),
-            account: ask.account.clone(),
-            slot: ask.slot.clone(),
+            id: self.hold_id(request),
+            account: request.account.clone(),
+            slot: request.slot.clone(),
             prices: places.iter().map(price).collect(),
             places,
             until: now.plus_seconds(at.event.terms.hold_ttl_seconds),
             attempts: 0,
-            lock_keys: ask.key.iter().cloned().collect(),
+            lock_keys: request.key.iter().cloned().collect(),
             book_keys: Vec::new(),
             state: HoldState::Held,
         };
@@ -35,9 +35,9 @@ impl EventSeats {
     }
 
     /// The key's hold, compared before anything else.
-    fn locked_before(&mut self, ask: &Lock) -> Option<Locked> {
-        let key = ask.key.as_ref()?;
-        let record = self.keyed(&ask.account, &key.key)?;
+    fn locked_before(&mut self, request: &Lock) -> Option<Locked> {
+        let key = request.key.as_ref()?;
+        let record = self.keyed(&request.account, &key.key)?;
         if !record.lock_keys.contains(key) {
             return Some(Locked::Mismatch);
         }
@@ -50,12 +50,12 @@ impl EventSeats {
     }
 
     /// Free places that fulfil the wish and keep the account within its cap.
-    fn choose(&mut self, at: &At, ask: &Lock) -> Result<Vec<u32>, Locked> {
+    fn choose(&mut self, at: &CopyRef, request: &Lock) -> Result<Vec<u32>, Locked> {
         let cap = u64::from(at.event.terms.seats_per_account_max);
-        let left = cap.saturating_sub(u64::from(self.seats_of(&ask.account)));
-        match &ask.wish {
+        let left = cap.saturating_sub(u64::from(self.seats_of(&request.account)));
+        match &request.wish {
             Wish::Places(places) => {
-                let places = self.wanted(places, ask)?;
+                let places = self.wanted(places, request)?;
                 if places.len() as u64 > left { Err(Locked::OverCap) } else { Ok(places) }
             }
             Wish::Best { quantity, .. } if u64::from(*quantity) > left => Err(Locked::OverCap),
@@ -72,7 +72,7 @@ impl EventSeats {
     }
 
     /// The wanted places in order if all are free; one's own hold if it has them all.
-    fn wanted(&mut self, places: &[u32], ask: &Lock) -> Result<Vec<u32>, Locked> {
+    fn wanted(&mut self, places: &[u32], request: &Lock) -> Result<Vec<u32>, Locked> {
         let mut places = places.to_vec();
         places.sort_unstable();
         places.dedup();
@@ -82,25 +82,26 @@ impl EventSeats {
         }
         let Some(Owner::Hold(id)) = self.owner(*first).cloned() else { return Err(Locked::Taken) };
         let mine = |hold: &HoldRecord| {
-            hold.account == ask.account && places.iter().all(|place| hold.places.contains(place))
+            hold.account == request.account
+                && places.iter().all(|place| hold.places.contains(place))
         };
         if !self.record(&id).is_some_and(mine) {
             return Err(Locked::Taken);
         }
-        self.change(&id, |hold| hold.keep_lock_key(ask.key.as_ref()));
+        self.change(&id, |hold| hold.keep_lock_key(request.key.as_ref()));
         let record = self.record(&id).cloned();
         Err(record.map_or(Locked::Taken, |record| Locked::Held(Box::new(record))))
     }
 
-    fn hold_id(&self, ask: &Lock) -> HoldId {
-        match &ask.key {
-            Some(key) => HoldId::of_key(&ask.account, &self.event, &key.key, self.generation),
-            None => ask.minted.clone(),
+    fn hold_id(&self, request: &Lock) -> HoldId {
+        match &request.key {
+            Some(key) => HoldId::of_key(&request.account, &self.event, &key.key, self.generation),
+            None => request.minted.clone(),
         }
     }
 
     /// `Held → Free` by its holder.
-    pub fn release(&mut self, at: &At, id: &HoldId, account: &AccountId) -> ReleaseAnswer {
+    pub fn release(&mut self, at: &CopyRef, id: &HoldId, account: &AccountId) -> ReleaseAnswer {
         self.begin(at);
         let Some(record) = self.record(id).filter(|record| record.is_live()) else {
             return ReleaseAnswer::NotFound;
@@ -122,27 +123,27 @@ impl EventSeats {
     }
 
     /// `Held → Paying`, with the whole command; or what came of the hold before.
-    pub fn pay(&mut self, at: &At, ask: &Pay) -> Paid {
+    pub fn pay(&mut self, at: &CopyRef, request: &Pay) -> Paid {
         let now = self.begin(at);
-        if let Some(answer) = self.paid_before(ask) {
+        if let Some(answer) = self.paid_before(request) {
             return answer;
         }
-        let id = match self.target(&ask.target, &ask.account) {
+        let id = match self.target(&request.target, &request.account) {
             Ok(id) => id,
             Err(answer) => return answer,
         };
         let Some(record) = self.record(&id) else { return Paid::NotFound };
-        if record.account != ask.account {
+        if record.account != request.account {
             return Paid::NotHolder;
         }
-        match (&record.state, &ask.joins) {
-            (HoldState::Paying(_), _) => self.join_payment(&id, ask, false),
+        match (&record.state, &request.joins) {
+            (HoldState::Paying(_), _) => self.join_payment(&id, request, false),
             // It was being paid a moment ago; whoever joins that does not mean to pay once more.
             (HoldState::Held, Some(booking)) => Paid::Before(booking.clone()),
             (HoldState::Held, None) => {
                 let begun = self.change(&id, |record| {
-                    record.begin_payment(&at.event, ask.payment_token.clone(), now);
-                    record.keep_key(ask.key.as_ref());
+                    record.begin_payment(&at.event, request.payment_token.clone(), now);
+                    record.keep_key(request.key.as_ref());
                 });
                 begun.map_or(Paid::NotFound, Paid::Begun)
             }
@@ -151,11 +152,11 @@ impl EventSeats {
         }
     }
 
-    /// The key's booking, compared before anything else: whatever is asked for now, and whoever
+    /// The key's booking, compared before anything else: whatever the request names and whoever
     /// has the place by now, one key never makes two bookings.
-    fn paid_before(&mut self, ask: &Pay) -> Option<Paid> {
-        let key = ask.key.as_ref()?;
-        let booked = self.booked(&ask.account, &key.key)?;
+    fn paid_before(&mut self, request: &Pay) -> Option<Paid> {
+        let key = request.key.as_ref()?;
+        let booked = self.booked(&request.account, &key.key)?;
         if booked.key != key {
             return Some(Paid::Mismatch);
         }
@@ -164,18 +165,18 @@ impl EventSeats {
         if !booked.record.is_paying(&booking) {
             return Some(Paid::Before(booking));
         }
-        Some(self.join_payment(&id, ask, true))
+        Some(self.join_payment(&id, request, true))
     }
 
     /// A second `book`: from now on the command cannot be taken back.
-    fn join_payment(&mut self, id: &HoldId, ask: &Pay, keyed: bool) -> Paid {
+    fn join_payment(&mut self, id: &HoldId, request: &Pay, keyed: bool) -> Paid {
         let joined = self.change(id, |record| {
             if let HoldState::Paying(payment) = &mut record.state {
                 payment.shared = true;
             }
-            let joins = ask.joins.as_ref().is_some_and(|booking| record.is_paying(booking));
+            let joins = request.joins.as_ref().is_some_and(|booking| record.is_paying(booking));
             if joins && !keyed {
-                record.keep_key(ask.key.as_ref());
+                record.keep_key(request.key.as_ref());
             }
         });
         joined.map_or(Paid::NotFound, |command| Paid::Live { command, keyed })
@@ -213,7 +214,7 @@ impl EventSeats {
     }
 
     /// `Paying → Held`, for a command that was never appended.
-    pub fn unpay(&mut self, at: &At, booking: &BookingId) -> bool {
+    pub fn unpay(&mut self, at: &CopyRef, booking: &BookingId) -> bool {
         self.begin(at);
         let Some(id) = booking.hold() else { return false };
         let alone = |record: &&HoldRecord| {
@@ -227,7 +228,7 @@ impl EventSeats {
     }
 
     /// Frees what expired and leases what is overdue.
-    pub fn sweep_all(&mut self, at: &At, max: usize) -> Swept {
+    pub fn sweep_all(&mut self, at: &CopyRef, max: usize) -> Swept {
         let ended = self.begin_bounded(at, max);
         let mut overdue = Vec::new();
         while overdue.len() < max
@@ -245,7 +246,7 @@ impl EventSeats {
         Swept { ended, overdue, counts: self.counts(), holds: self.live_holds() }
     }
 
-    pub fn find(&mut self, at: &At, which: &Find) -> Vec<HoldRecord> {
+    pub fn find(&mut self, at: &CopyRef, which: &Find) -> Vec<HoldRecord> {
         self.begin(at);
         match which {
             Find::Hold(id) => self.record(id).cloned().into_iter().collect(),

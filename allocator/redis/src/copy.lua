@@ -1,15 +1,15 @@
 -- One event's copy, as every script but the quick way of `lock` works on it: the same words as in
--- event_seats.rs, which say what each of them is for. Everything is read when it is first asked
--- for, and written by flush() at the end.
+-- event_seats.rs, which say what each of them is for. Everything is read when it is first needed,
+-- and written by flush() at the end.
 --
 -- KEYS: 1 fields (a hash), 2 the packed string, 3 ends of what is held, 4 ends of what is over,
--- 5 deadlines of what is being paid. ARGV: 1 the mark, 2 how long a key is kept.
+-- 5 deadlines of what is being paid. ARGV: 1 the generation, 2 how long a key is kept.
 --
--- Fields: g mark, n time of the last change, d nothing ends before, c changes, q where a search
--- begins, x some hold may not own all its places, a<account> "seats hold hold", h<hold> record,
--- o<place> hold or $booking account, k<account> <key> hold of a lock, b<account> <key> hold of a
--- book. A hold is named by its short id. A place is its offset in the string, in which rows are
--- set apart by "|".
+-- Fields: g generation, n time of the last change, d nothing ends before, c changes, q where a
+-- search begins, x some hold may not own all its places, a<account> "seats hold hold", h<hold>
+-- record, o<place> hold or $booking account, k<account> <key> hold of a lock, b<account> <key> hold
+-- of a book. A hold is named by its short id. A place is its offset in the string, in which rows
+-- are set apart by "|".
 --
 -- A record has a line each for: account, until, attempts, state, places, keys of lock, keys of
 -- book, prices, slot; the rest is the command. One that ended the plain way still says that it is
@@ -17,7 +17,6 @@
 local function copy()
   local call = redis.call
   local fields, dirty, records, accounts, cells, homes = {}, {}, {}, {}, {}, {}
-  local OVER_MS, NEVER, BATCH = 3600000, 9000000000000, 4000
   local ZSETS = {h = KEYS[3], o = KEYS[4], p = KEYS[5]}
   local RECORD = '^' .. string.rep('([^\n]*)\n', 9) .. '(.*)$'
   local lib = {late = {}, ended = 0, more = false}
@@ -40,11 +39,8 @@ local function copy()
 
   -- Reads many fields at once, ahead of their use.
   local function want(names)
-    for first = 1, #names, BATCH do
-      local last = math.min(first + BATCH - 1, #names)
-      local values = call('HMGET', KEYS[1], unpack(names, first, last))
-      for i = first, last do fields[names[i]] = values[i - first + 1] end
-    end
+    local values = read_fields(names, {}, 1)
+    for i = 1, #names do fields[names[i]] = values[i] end
   end
 
   -- The account's entry: how many seats, and its live holds, each after a blank.
@@ -259,12 +255,6 @@ local function copy()
     return record
   end
 
-  local function batches(command, key, list)
-    for first = 1, #list, BATCH do
-      call(command, key, unpack(list, first, math.min(first + BATCH - 1, #list)))
-    end
-  end
-
   local function flush_homes()
     local add, remove = {h = {}, o = {}, p = {}}, {h = {}, o = {}, p = {}}
     local due = get('d') + 0
@@ -283,7 +273,7 @@ local function copy()
       batches('ZADD', zset, add[letter])
     end
     if swept then
-      due = NEVER
+      due = NEVER_MS
       for zset = 3, 4 do
         local first = call('ZRANGE', KEYS[zset], 0, 0, 'WITHSCORES')
         if first[2] then due = math.min(due, first[2] + 0) end
@@ -340,7 +330,14 @@ local function copy()
     dirty, cells, homes, accounts, swept = {}, {}, {}, {}, false
   end
 
-  -- Checks the mark, keeps time from running backwards, and frees what is due.
+  -- A field as a decision reads it: a record says itself whether it is over.
+  local function seen(name)
+    if string.sub(name, 1, 1) ~= 'h' then return get(name) or '' end
+    local record = read(string.sub(name, 2))
+    return record and written(record) or ''
+  end
+
+  -- Checks the generation, keeps time from running backwards, and frees what is due.
   local function begin(max)
     want({'g', 'n', 'd', 'c'})
     if fields.g ~= ARGV[1] then return false end
@@ -349,10 +346,10 @@ local function copy()
     return true
   end
 
-  lib.get, lib.put, lib.read, lib.parse, lib.written = get, put, read, parse, written
-  lib.places_of, lib.is_live, lib.is_remembered = places_of, is_live, is_remembered
-  lib.occupy, lib.vacate, lib.take, lib.put_back = occupy, vacate, take, put_back
-  lib.put_over, lib.forget, lib.hold, lib.account_of = put_over, forget, hold, account_of
+  lib.get, lib.put, lib.read, lib.written, lib.hold = get, put, read, written, hold
+  lib.places_of, lib.account_of, lib.is_live = places_of, account_of, is_live
+  lib.take, lib.put_back = take, put_back
   lib.begin, lib.free, lib.flush = begin, free, flush
+  lib.want, lib.seen = want, seen
   return lib
 end

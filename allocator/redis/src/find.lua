@@ -2,7 +2,7 @@
 -- ARGV: 3 "h", "a" or "k", 4 hold, account, or account and key.
 -- Answers {{hold, record, ...}; what expired}.
 local lib = copy()
-if not lib.begin(32) then return -1 end
+if not lib.begin(FREED_MAX) then return -1 end
 local found = {}
 local function show(id)
   local record = lib.hold(id)

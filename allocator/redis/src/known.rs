@@ -1,12 +1,12 @@
 //! What this node remembers of an event: its keys, its shape, and the letters it read last.
-use super::reply::{Reply, strange};
+use super::reply::{Reply, unexpected_reply};
 use super::shape::Shape;
 use super::wire::Wire;
 use allocator::Counts;
 use ledger::{Event, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(super) struct Known {
+pub(super) struct KnownEvent {
     /// Fields, letters, ends of what is held, ends of what is over, deadlines: as in copy.lua.
     pub(super) keys: [String; 5],
     shape: Shape,
@@ -22,7 +22,7 @@ pub(super) struct Letters {
     pub(super) counts: Counts,
 }
 
-impl Known {
+impl KnownEvent {
     pub(super) fn of(event: &Event) -> Self {
         let keys = KEYS.map(|key| format!("seats:{{{}}}:{key}", event.id));
         Self { keys, shape: Shape::of(&event.layout), last: Mutex::new(None) }
@@ -37,7 +37,7 @@ impl Known {
         Wire { event, shape: &self.shape }
     }
 
-    /// The letters as they were read last, under the same mark.
+    /// The letters as they were read last, in the same generation.
     pub(super) fn last(&self, generation: u64) -> Option<Letters> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|letters| letters.generation == generation).cloned()
@@ -50,12 +50,12 @@ impl Known {
         last: Option<Letters>,
         reply: &mut Reply,
     ) -> Result<Letters, StoreError> {
-        let changes = u64::try_from(reply.whole()?).map_err(|_| strange())?;
+        let changes = u64::try_from(reply.whole()?).map_err(|_| unexpected_reply())?;
         let string = reply.bytes()?;
         if string.is_empty() {
-            return last.filter(|last| last.changes == changes).ok_or_else(strange);
+            return last.filter(|last| last.changes == changes).ok_or_else(unexpected_reply);
         }
-        let places = self.shape.unpacked(&string).ok_or_else(strange)?;
+        let places = self.shape.unpacked(&string).ok_or_else(unexpected_reply)?;
         let counts = Counts::over(&places);
         let letters = Letters { generation, changes, places: places.into(), counts };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Known {
 const KEYS: [&str; 5] = ["fields", "letters", "held", "over", "paying"];
 
 impl Letters {
-    /// What a script is told of the letters that are known already.
+    /// The letters that the caller has, as a script is given them.
     pub(super) fn changes(last: Option<&Self>) -> String {
         last.map(|last| last.changes.to_string()).unwrap_or_default()
     }

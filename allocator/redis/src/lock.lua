@@ -1,8 +1,8 @@
 -- Lock: free places become held, all or none. The usual case is six calls and touches nothing of
--- copy(): mark, key, cap and time come in one read, what changes goes in one write.
+-- copy(): generation, key, cap and time come in one read, what changes goes in one write.
 --
--- ARGV: 1 mark, 2 how long a key is kept, 3 account, 4 the field that tells of an earlier lock
--- (of the key, or the hold itself), 5 hold, 6 how long it lasts, 7 cap, 8 how many places,
+-- ARGV: 1 generation, 2 how long a key is kept, 3 account, 4 the field of an earlier lock (of
+-- the key, or the hold itself), 5 hold, 6 how long it lasts, 7 cap, 8 how many places,
 -- 9 "p" or "b", 10 the key's line, 11 the slot's line.
 -- p: 12 prices, 13 places, 14 the first of them, 15 how many lie side by side with it.
 -- b: 12 how many sections, then of each: first place, end, "1" for general admission, price.
@@ -28,7 +28,7 @@ end
 
 if now >= m[3] + 0 then
   local lib = copy()
-  lib.free(32)
+  lib.free(FREED_MAX)
   if lib.more and ARGV[9] == 'p' then
     -- More is due than one lock should wait for; the places it wants are looked at all the same.
     each_place(ARGV[13], function(from, length)
@@ -82,7 +82,7 @@ local function own()
   end)
   if not all then return -2 end
   local _, keys = string.gsub(record.locks, '%S+', '')
-  if ARGV[10] ~= '' and keys < 16 then
+  if ARGV[10] ~= '' and keys < KEYS_MAX then
     lib.take(record)
     record.locks = keys == 0 and ARGV[10] or record.locks .. ' ' .. ARGV[10]
     lib.put_back(record)
@@ -143,7 +143,7 @@ end
 
 if seats + count > ARGV[7] + 0 then return answer(-4) end
 if count == 0 then return answer(-3) end
-local WINDOW = 2048
+local FREE = string.byte('.')
 
 -- Side by side: the first fit that leaves no single seat, else the first; where in `letters`.
 local function side_by_side(letters, whole)
@@ -152,7 +152,8 @@ local function side_by_side(letters, whole)
     local fit = string.find(letters, party, at, true)
     if not fit then return orphan, whole end
     local sure = whole or fit + count + 1 <= #letters
-    if string.byte(letters, fit + count) ~= 46 or string.byte(letters, fit + count + 1) == 46 then
+    local next, after = string.byte(letters, fit + count, fit + count + 1)
+    if next ~= FREE or after == FREE then
       return fit, sure
     end
     orphan, at = orphan or fit, fit + count + 1
@@ -179,7 +180,7 @@ local function remember(first, from)
 end
 
 for section = 1, ARGV[12] + 0 do
-  local base = 12 + (section - 1) * 4
+  local base = 8 + section * 4
   local first, stop, general = ARGV[base + 1], ARGV[base + 2] + 0, ARGV[base + 3] == '1'
   local from = (string.match(searched, ' ' .. first .. '=(%d+)') or first) + 0
   local window, found, sure = WINDOW, nil, false

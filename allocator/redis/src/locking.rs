@@ -1,17 +1,17 @@
-//! The lock: what the script is told, and what its answer means. It is short both ways, because
-//! most of a sale's calls are this one.
+//! The lock: the arguments of its script, and what its answer means. Both are short, because most
+//! of a sale's calls are this one.
 use super::args::Args;
-use super::reply::{freed, strange, text};
+use super::reply::{freed, text, unexpected_reply};
 use super::wire::{Wire, key_line, key_text, prices_line, slot_line};
-use allocator::store::{At, Lock, Locked, Marked};
+use allocator::store::{CopyRef, Lock, Locked};
 use allocator::{HoldRecord, HoldState, Wish};
-use ledger::{HoldId, StoreError, Timestamp};
+use ledger::{Fenced, HoldId, StoreError, Timestamp};
 use redis_client::Value;
 
 /// A lock as the script takes it, kept for its answer.
 pub(super) struct Locking<'a> {
     wire: Wire<'a>,
-    ask: &'a Lock,
+    request: &'a Lock,
     id: HoldId,
     /// Ascending, each once; empty when the script chooses.
     places: Vec<u32>,
@@ -19,23 +19,23 @@ pub(super) struct Locking<'a> {
 }
 
 impl<'a> Locking<'a> {
-    pub(super) fn new(at: &At, wire: Wire<'a>, ask: &'a Lock) -> Self {
-        let id = match &ask.key {
-            Some(key) => HoldId::of_key(&ask.account, &at.event.id, &key.key, at.generation),
-            None => ask.minted.clone(),
+    pub(super) fn new(at: &CopyRef, wire: Wire<'a>, request: &'a Lock) -> Self {
+        let id = match &request.key {
+            Some(key) => HoldId::of_key(&request.account, &at.event.id, &key.key, at.generation),
+            None => request.minted.clone(),
         };
-        let mut places = match &ask.wish {
+        let mut places = match &request.wish {
             Wish::Places(places) => places.clone(),
             Wish::Best { .. } => Vec::new(),
         };
         places.sort_unstable();
         places.dedup();
         let prices = wire.prices(&places);
-        Self { wire, ask, id, places, prices }
+        Self { wire, request, id, places, prices }
     }
 
-    pub(super) fn args(&self, at: &At, args: &mut Args) {
-        let Lock { account, slot, wish, key, .. } = self.ask;
+    pub(super) fn args(&self, at: &CopyRef, args: &mut Args) {
+        let Lock { account, slot, wish, key, .. } = self.request;
         let terms = &at.event.terms;
         let short = self.wire.short(&self.id);
         args.text(account.as_str());
@@ -75,50 +75,51 @@ impl<'a> Locking<'a> {
         }
     }
 
-    pub(super) fn answer(self, value: Value) -> Result<Marked<Locked>, StoreError> {
+    pub(super) fn answer(self, value: Value) -> Result<Fenced<Locked>, StoreError> {
         let value = match value {
             Value::Array(parts) => {
-                let [answer, late] = <[Value; 2]>::try_from(parts).map_err(|_| strange())?;
+                let [answer, late] =
+                    <[Value; 2]>::try_from(parts).map_err(|_| unexpected_reply())?;
                 freed(&text(late)?)?;
                 answer
             }
             answer => answer,
         };
-        Ok(Marked::Here(match value {
-            Value::Int(-1) => return Ok(Marked::Lost),
+        Ok(Fenced::Is(match value {
+            Value::Int(-1) => return Ok(Fenced::Lost),
             Value::Int(-2) => Locked::Taken,
             Value::Int(-3) => Locked::SoldOut,
             Value::Int(-4) => Locked::OverCap,
             Value::Int(-5) => Locked::Mismatch,
             Value::Int(-6) => Locked::Expired,
             Value::Int(until) => self.held(until),
-            other => self.told(&text(other)?)?,
+            other => self.read_text(&text(other)?)?,
         }))
     }
 
     /// The best places with the time, or a hold that was there before.
-    fn told(mut self, answer: &str) -> Result<Locked, StoreError> {
+    fn read_text(mut self, answer: &str) -> Result<Locked, StoreError> {
         if let Some(known) = answer.strip_prefix('K') {
-            let (id, raw) = known.split_once('\n').ok_or_else(strange)?;
+            let (id, raw) = known.split_once('\n').ok_or_else(unexpected_reply)?;
             return Ok(Locked::Held(Box::new(self.wire.decode(id, raw)?)));
         }
         let best = answer.strip_prefix('B').and_then(|best| best.split_once('\n'));
-        let (until, segments) = best.ok_or_else(strange)?;
+        let (until, segments) = best.ok_or_else(unexpected_reply)?;
         self.places = self.wire.places(segments)?;
         self.prices = self.wire.prices(&self.places);
-        Ok(self.held(until.parse().map_err(|_| strange())?))
+        Ok(self.held(until.parse().map_err(|_| unexpected_reply())?))
     }
 
     fn held(self, until: i64) -> Locked {
         Locked::Held(Box::new(HoldRecord {
             id: self.id,
-            account: self.ask.account.clone(),
-            slot: self.ask.slot.clone(),
+            account: self.request.account.clone(),
+            slot: self.request.slot.clone(),
             places: self.places,
             prices: self.prices,
             until: Timestamp::from_millis(until),
             attempts: 0,
-            lock_keys: self.ask.key.iter().cloned().collect(),
+            lock_keys: self.request.key.iter().cloned().collect(),
             book_keys: Vec::new(),
             state: HoldState::Held,
         }))

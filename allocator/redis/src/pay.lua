@@ -3,8 +3,34 @@
 -- body's hash, 9 the booking it joins, 10 token, 11 how long payment has, 12 cap.
 -- Answers {1 begun, hold, record}, {2 live, hold, record, keyed}, {3 before, booking}, {4 expired},
 -- {5 not the holder}, {6 not found} or {7 another body}; what expired comes last.
+
+-- The booking of a hold's attempt; `event` is the event's id.
+local function booking_of(event, id, attempt)
+  local stem = event .. '_' .. id
+  if string.sub(id, 1, 1) == '!' then stem = string.gsub(string.sub(id, 2), '^hld_', '') end
+  return 'bkg_' .. stem .. '_' .. attempt
+end
+
+-- The hold that a booking was made of.
+local function hold_of(event, booking)
+  local stem = string.match(booking, '^bkg_(.*)_[^_]*$')
+  if not stem then return nil end
+  local own = event .. '_'
+  if string.sub(stem, 1, #own) == own then return string.sub(stem, #own + 1) end
+  return '!hld_' .. stem
+end
+
+local function keep_book_key(lib, record, key, hash)
+  local _, keys = string.gsub(record.books, '%S+', '')
+  if key == '' or keys >= KEYS_MAX then return end
+  local entry = record.attempts .. ':' .. hash .. ':' .. key
+  record.books = keys == 0 and entry or record.books .. ' ' .. entry
+  local field = 'b' .. record.account .. ' ' .. key
+  if not lib.get(field) then lib.put(field, record.id) end
+end
+
 local lib = copy()
-if not lib.begin(32) then return -1 end
+if not lib.begin(FREED_MAX) then return -1 end
 local event, account, key, hash, joins = ARGV[3], ARGV[4], ARGV[7], ARGV[8], ARGV[9]
 
 -- From now on the command cannot be taken back.

@@ -7,23 +7,6 @@
 -- Account, until, no attempts, held, first place and how many, keys of lock; then keys of book,
 -- prices, slot, and no command.
 local PLAIN = '^([^\n]*)\n(%d+)\n0\nh\n(%d+):(%d+)\n([^\n]*)\n[^\n]*\n[^\n]*\n[^\n]*\n$'
-local PLAIN_OVER_MS, PLAIN_BATCH = 3600000, 4000
-
-local function plain_batches(command, key, list)
-  for first = 1, #list, PLAIN_BATCH do
-    redis.call(command, key, unpack(list, first, math.min(first + PLAIN_BATCH - 1, #list)))
-  end
-end
-
-local function plain_values(names)
-  local values = {}
-  for first = 1, #names, PLAIN_BATCH do
-    local last = math.min(first + PLAIN_BATCH - 1, #names)
-    local batch = redis.call('HMGET', KEYS[1], unpack(names, first, last))
-    for i = 1, #batch do values[first + i - 1] = batch[i] end
-  end
-  return values
-end
 
 -- Ends plain ones among the first `max` holds that are due, and writes at once: before `lib` has
 -- read any of it. Returns how many.
@@ -33,7 +16,7 @@ local function finish_plain(lib, max)
   -- Of those that may be plain, side by side: a table for each would cost as much again.
   local names, ids, tills, froms, counts, keys, accounts = {}, {}, {}, {}, {}, {}, {}
   for i = 1, #due do names[i] = 'h' .. due[i] end
-  local raws = plain_values(names)
+  local raws = read_fields(names, {}, 1)
   for i = 1, #due do
     local account, till, from, count, locks = string.match(raws[i] or '', PLAIN)
     if account then
@@ -42,13 +25,13 @@ local function finish_plain(lib, max)
       tills[at], froms[at], counts[at] = till, from, count
     end
   end
-  local entries = plain_values(accounts)
+  local entries = read_fields(accounts, {}, 1)
   local texts = {}
   local function text(number)
     texts[number] = texts[number] or number .. ''
     return texts[number]
   end
-  local soon, later = text(now + PLAIN_OVER_MS), text(now + ARGV[2])
+  local soon, later = text(now + OVER_MS), text(now + ARGV[2])
   local held, ends, remove, freed = {}, {}, {}, 0
   local run_from, run_to = 0, 0
   local function free_run()
@@ -79,10 +62,10 @@ local function finish_plain(lib, max)
     -- All of them: a range goes faster than one after the other.
     redis.call('ZREMRANGEBYRANK', KEYS[3], 0, #due - 1)
   else
-    plain_batches('ZREM', KEYS[3], held)
+    batches('ZREM', KEYS[3], held)
   end
-  plain_batches('ZADD', KEYS[4], ends)
-  plain_batches('HDEL', KEYS[1], remove)
+  batches('ZADD', KEYS[4], ends)
+  batches('HDEL', KEYS[1], remove)
   if freed > 0 then
     lib.put('c', lib.get('c') + freed)
     lib.put('q', false)

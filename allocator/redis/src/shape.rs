@@ -112,18 +112,18 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use allocator::conformance::House;
+    use allocator::conformance::Fixture;
     use ledger::IdSource;
 
     #[test]
     fn rows_lie_apart_and_every_place_is_found_again() {
-        let layout = House::event(&IdSource::seeded(1)).layout;
+        let layout = Fixture::event(&IdSource::seeded(1)).layout;
         let shape = Shape::of(&layout);
         assert_eq!(
             (shape.offset(0), shape.offset(9), shape.offset(10)),
             (Some(0), Some(9), Some(11))
         );
-        assert_eq!(shape.offset(House::FLOOR), Some(55));
+        assert_eq!(shape.offset(Fixture::FLOOR), Some(55));
         assert_eq!(shape.offset(100), None);
         for place in 0..layout.total() {
             assert_eq!(shape.place(shape.offset(place).unwrap()), Some(place));
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn places_side_by_side_are_one_run() {
-        let shape = Shape::of(&House::event(&IdSource::seeded(1)).layout);
+        let shape = Shape::of(&Fixture::event(&IdSource::seeded(1)).layout);
         assert_eq!(shape.runs(&[0, 1, 2]), [(0, 3)]);
         assert_eq!(shape.runs(&[8, 9, 10]), [(8, 2), (11, 1)]);
         assert_eq!(shape.runs(&[99, 100]), [(104, 1), (NOWHERE + 100, 1)]);

@@ -7,8 +7,8 @@ use ledger::{AccountId, HoldId};
 use redis_client::{Cmd, cmd};
 use std::collections::HashMap;
 
-/// As in copy.lua: later than everything.
-const NEVER: i64 = 9_000_000_000_000;
+/// Later than everything: when nothing ends.
+pub(super) const NEVER_MS: i64 = 9_000_000_000_000;
 /// Fields and members that one command writes.
 const BATCH: usize = 500;
 /// How long what was built, and never swapped in, lies about.
@@ -25,7 +25,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn of(seats: &EventSeats, wire: Wire<'_>) -> Self {
-        let letters = wire.shape.packed(seats.places());
+        let letters = wire.shape.packed(seats.letters());
         let mut staged = Self { letters, ..Self::default() };
         staged.add_records(seats, wire);
         for (place, owner) in seats.owners() {
@@ -38,7 +38,7 @@ impl Staged {
             staged.fields.push(("x".into(), "1".into()));
         }
         let due = staged.waiting[..2].iter().flatten().map(|(at, _)| *at).min();
-        let numbers = [("n", seats.now().millis()), ("d", due.unwrap_or(NEVER)), ("c", 0)];
+        let numbers = [("n", seats.now().millis()), ("d", due.unwrap_or(NEVER_MS)), ("c", 0)];
         let numbers = numbers.map(|(name, value)| (name.to_owned(), value.to_string()));
         staged.fields.extend(numbers);
         staged.fields.push(("g".into(), seats.generation().to_string()));
@@ -71,23 +71,13 @@ impl Staged {
     }
 
     fn add_account(&mut self, account: &AccountId, count: u32, holds: &[HoldId], wire: Wire<'_>) {
-        let mut entry = count.to_string();
-        for id in holds {
-            entry.push(' ');
-            entry.push_str(&wire.short(id));
-        }
-        self.fields.push((format!("a{account}"), entry));
+        self.fields.push((format!("a{account}"), account_entry(count, holds, wire)));
     }
 
     fn add_record(&mut self, record: &HoldRecord, wire: Wire<'_>) {
         let id = wire.short(&record.id).into_owned();
-        let waits = match &record.state {
-            HoldState::Held => Some((0, record.until)),
-            HoldState::Over { forget_at, .. } => record.ends_by_itself().then_some((1, *forget_at)),
-            HoldState::Paying(payment) => Some((2, payment.resend_at)),
-        };
-        if let Some((set, at)) = waits {
-            self.waiting[set].push((at.millis(), id.clone()));
+        if let Some((set, at)) = wait_of(record) {
+            self.waiting[set].push((at, id.clone()));
         }
         let account = &record.account;
         for key in &record.lock_keys {
@@ -141,8 +131,36 @@ impl Staged {
     }
 }
 
+/// In which of the three sets a hold waits, and for when, if it does.
+pub(super) fn wait_of(record: &HoldRecord) -> Option<(usize, i64)> {
+    match &record.state {
+        HoldState::Held => Some((0, record.until.millis())),
+        HoldState::Over { forget_at, .. } => {
+            record.ends_by_itself().then_some((1, forget_at.millis()))
+        }
+        HoldState::Paying(payment) => Some((2, payment.resend_at.millis())),
+    }
+}
+
+/// How many seats an account has, and its live holds.
+pub(super) fn account_entry(seats: u32, holds: &[HoldId], wire: Wire<'_>) -> String {
+    let mut entry = seats.to_string();
+    for id in holds {
+        entry.push(' ');
+        entry.push_str(&wire.short(id));
+    }
+    entry
+}
+
+pub(super) fn owner_entry(owner: &Owner, wire: Wire<'_>) -> String {
+    match owner {
+        Owner::Hold(id) => wire.short(id).into_owned(),
+        Owner::Sold(booking, account) => format!("${booking} {account}"),
+    }
+}
+
 /// True when everything that is held is owned by its hold.
-fn owns_all(seats: &EventSeats) -> bool {
+pub(super) fn owns_all(seats: &EventSeats) -> bool {
     let held = seats.records().filter(|record| matches!(record.state, HoldState::Held));
     held.flat_map(|record| record.places.iter().map(move |place| (record, *place))).all(
         |(record, place)| matches!(seats.owner(place), Some(Owner::Hold(id)) if *id == record.id),

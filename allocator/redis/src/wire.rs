@@ -1,6 +1,6 @@
 //! A hold as the scripts keep it: a line a field, so that they can read and change it.
 use super::shape::Shape;
-use allocator::{HoldRecord, HoldState, Keyed, Payment};
+use allocator::{HoldPayment, HoldRecord, HoldState, Keyed};
 use ledger::{
     AccountId, BookingId, Event, HoldId, PaymentToken, PlaceBooking, QueueId, SlotRef, StoreError,
     Timestamp,
@@ -127,7 +127,7 @@ impl Wire<'_> {
                 let resend_at = time(state.next().unwrap_or_default())?;
                 let shared = state.next() == Some("1");
                 let command = Box::new(self.command(&mut record, command)?);
-                record.state = HoldState::Paying(Payment { command, resend_at, shared });
+                record.state = HoldState::Paying(HoldPayment { command, resend_at, shared });
             }
             Some("o") => {
                 let forget_at = time(state.next().unwrap_or_default())?;
@@ -224,10 +224,10 @@ fn keyed(word: &str) -> Result<Keyed, StoreError> {
     for (byte, digits) in body_hash.iter_mut().zip(hash.as_bytes().chunks(2)) {
         *byte = hex(digits)?;
     }
-    Ok(Keyed { key: plain_key(key)?, body_hash })
+    Ok(Keyed { key: key_of(key)?, body_hash })
 }
 
-fn plain_key(text: &str) -> Result<String, StoreError> {
+pub(super) fn key_of(text: &str) -> Result<String, StoreError> {
     if text == "%" {
         return Ok(String::new());
     }

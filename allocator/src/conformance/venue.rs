@@ -1,7 +1,7 @@
 //! An embedded ledger with one event, an allocator on it, and a payment worker played by hand.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-use super::House;
-use crate::store::{Applied, At};
+use super::Fixture;
+use crate::store::{Applied, CopyRef};
 use crate::{
     BookAnswer, BookRequest, BookTarget, Config, Error, Keyed, LocalSeatStore, LockAnswer,
     LockRequest, Parts, SeatAllocator, SeatHold, SeatStore, Wish,
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub struct Venue {
     pub ledger: TestLedger,
-    pub log: Arc<MoodyLog>,
+    pub log: Arc<FlakyLog>,
     pub clock: Clock,
     pub ids: IdSource,
     pub event: Arc<Event>,
@@ -28,19 +28,19 @@ pub struct Venue {
 
 /// How the log behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    Well,
+pub enum LogState {
+    Up,
     /// Refuses, and says so.
     Down,
     /// Appends, and loses the reply.
-    Mute,
+    LosesReplies,
     /// Loses the messages, and cannot say so.
-    Lossy,
+    LosesMessages,
 }
 
-pub struct MoodyLog {
+pub struct FlakyLog {
     inner: Arc<dyn BookingLog>,
-    mood: Mutex<Mood>,
+    state: Mutex<LogState>,
     /// Every message that was appended.
     pub appended: Mutex<Vec<Message>>,
 }
@@ -54,12 +54,12 @@ impl Venue {
         shared: Option<Arc<dyn SeatStore>>,
     ) -> Self {
         let ids = if shared.is_some() { IdSource::system() } else { IdSource::seeded(1) };
-        let event = Arc::new(House::event(&ids));
+        let event = Arc::new(Fixture::event(&ids));
         let queue = Some(QueueSettings::default());
         ledger.books.events.create(&event, queue).await.unwrap();
-        let log = Arc::new(MoodyLog {
+        let log = Arc::new(FlakyLog {
             inner: ledger.log.clone(),
-            mood: Mutex::new(Mood::Well),
+            state: Mutex::new(LogState::Up),
             appended: Mutex::default(),
         });
         let local = || Arc::new(LocalSeatStore::new(ledger.journal.clone())) as Arc<dyn SeatStore>;
@@ -77,9 +77,9 @@ impl Venue {
         self.seats = self.node(Arc::new(LocalSeatStore::new(self.ledger.journal.clone())));
     }
 
-    /// As the event's seats are asked under this mark.
-    pub fn at(&self, generation: u64) -> At {
-        self.seats.at(&self.seats.slot(&self.event), generation)
+    /// The event's copy of this generation.
+    pub fn at(&self, generation: u64) -> CopyRef {
+        self.seats.at(&self.seats.copy(&self.event), generation)
     }
 
     /// One node hears of an outcome.
@@ -88,7 +88,7 @@ impl Venue {
         seats: &SeatAllocator,
         outcome: &BookingOutcome,
     ) -> Result<Applied, Error> {
-        seats.apply(&seats.slot(&self.event), outcome).await
+        seats.apply(&seats.copy(&self.event), outcome).await
     }
 
     pub fn account(&self) -> AccountId {
@@ -163,7 +163,7 @@ impl Venue {
         command
     }
 
-    /// Claims, and writes the gateway's answer; nobody is told yet.
+    /// Claims, and writes the gateway's answer; nothing is published yet.
     pub async fn decide(&self, captured: bool) -> BookingOutcome {
         let command = self.claim().await;
         self.settle(&command, captured).await
@@ -188,7 +188,7 @@ impl Venue {
 fn allocator(
     store: Arc<dyn SeatStore>,
     ledger: &TestLedger,
-    log: Arc<MoodyLog>,
+    log: Arc<FlakyLog>,
     clock: &Clock,
     ids: &IdSource,
 ) -> SeatAllocator {
@@ -202,6 +202,7 @@ fn allocator(
         config: Config {
             seats_per_lock_max: 10,
             sweep_interval_ms: 250,
+            search_interval_ms: 5_000,
             sweep_batch_max: 2,
             seats_age_max_ms: 1,
             declined_hold_seconds: 120,
@@ -212,25 +213,25 @@ fn allocator(
     })
 }
 
-impl MoodyLog {
-    pub fn is(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+impl FlakyLog {
+    pub fn is(&self, state: LogState) {
+        *self.state.lock().unwrap() = state;
     }
 }
 
 #[async_trait]
-impl BookingLog for MoodyLog {
+impl BookingLog for FlakyLog {
     async fn append(&self, messages: Vec<Message>) -> Result<(), StoreError> {
-        let mood = *self.mood.lock().unwrap();
+        let state = *self.state.lock().unwrap();
         let unknown = || StoreError::unknown("appending", "the reply was lost");
-        match mood {
-            Mood::Down => return Err(StoreError::unavailable("appending", "the log is down")),
-            Mood::Lossy => return Err(unknown()),
-            Mood::Well | Mood::Mute => {}
+        match state {
+            LogState::Down => return Err(StoreError::unavailable("appending", "the log is down")),
+            LogState::LosesMessages => return Err(unknown()),
+            LogState::Up | LogState::LosesReplies => {}
         }
         self.appended.lock().unwrap().extend(messages.iter().cloned());
         self.inner.append(messages).await?;
-        if mood == Mood::Mute { Err(unknown()) } else { Ok(()) }
+        if state == LogState::LosesReplies { Err(unknown()) } else { Ok(()) }
     }
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {

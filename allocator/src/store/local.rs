@@ -4,19 +4,19 @@
 //! order in which they happened; an answer is given only once they are durable. When the journal
 //! fails, memory and journal may disagree, so the event's copy is dropped and recovered.
 use super::{
-    Applied, At, Find, Loaded, Lock, Locked, Marked, Paid, Pay, SeatStore, SeatsCopy, Snapshot,
-    Swept, Truth,
+    Applied, CopyRef, Find, LoadOutcome, Lock, Locked, Paid, Pay, SeatCopies, SeatHolds,
+    SeatSnapshot, SeatUpkeep, SeatsCopy, Swept, Truth,
 };
 use crate::event_seats::EventSeats;
 use crate::record::{HoldRecord, HoldState};
 use crate::{ReleaseAnswer, metrics};
 use async_trait::async_trait;
 use ledger::{
-    AccountId, BookingId, BookingOutcome, Event, EventId, HoldId, JournalEntry, JournalReceipt,
-    SeatJournal, StoreError,
+    AccountId, BookingId, BookingOutcome, Event, EventId, Fenced, HoldId, JournalEntry,
+    JournalReceipt, SeatJournal, StoreError, lock, read_lock, write_lock,
 };
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use tokio::sync::Semaphore;
 
 /// Changes that may wait for the journal at once: well below what its writer takes, because a
@@ -44,15 +44,15 @@ impl LocalSeatStore {
     /// Changes the copy, and answers once the change is durable.
     async fn change<T>(
         &self,
-        at: &At,
+        at: &CopyRef,
         how: impl FnOnce(&mut EventSeats) -> T,
-    ) -> Result<Marked<T>, StoreError> {
+    ) -> Result<Fenced<T>, StoreError> {
         let _in_flight = self.in_flight.acquire().await;
         match self.step(at, how) {
-            Marked::Lost => Ok(Marked::Lost),
-            Marked::Here((answer, None)) => Ok(Marked::Here(answer)),
-            Marked::Here((answer, Some(written))) => match written.await {
-                Ok(()) => Ok(Marked::Here(answer)),
+            Fenced::Lost => Ok(Fenced::Lost),
+            Fenced::Is((answer, None)) => Ok(Fenced::Is(answer)),
+            Fenced::Is((answer, Some(written))) => match written.await {
+                Ok(()) => Ok(Fenced::Is(answer)),
                 Err(error) => {
                     self.lose(&at.event.id, at.generation);
                     Err(error)
@@ -64,34 +64,42 @@ impl LocalSeatStore {
     /// One step under the mutex: what happened, and the receipt for its journal entries.
     fn step<T>(
         &self,
-        at: &At,
+        at: &CopyRef,
         how: impl FnOnce(&mut EventSeats) -> T,
-    ) -> Marked<(T, Option<JournalReceipt>)> {
-        let Some(copy) = self.copy(&at.event.id) else { return Marked::Lost };
+    ) -> Fenced<(T, Option<JournalReceipt>)> {
+        let Some(copy) = self.copy(&at.event.id) else { return Fenced::Lost };
         let mut copy = open(&copy);
         let Some(seats) = copy.as_mut().filter(|seats| seats.generation() == at.generation) else {
-            return Marked::Lost;
+            return Fenced::Lost;
         };
         let answer = how(seats);
         let effects = seats.effects();
         metrics::expired(&effects.lateness_ms);
         if effects.changed.is_empty() {
-            return Marked::Here((answer, None));
+            return Fenced::Is((answer, None));
         }
         let entries = entries(&at.event.id, seats, effects.changed);
-        Marked::Here((answer, Some(self.journal.append(entries))))
+        Fenced::Is((answer, Some(self.journal.append(entries))))
+    }
+
+    /// Reads the copy, without waiting for the rows of what expired on the way.
+    fn read<T>(&self, at: &CopyRef, how: impl FnOnce(&mut EventSeats) -> T) -> Fenced<T> {
+        match self.step(at, how) {
+            Fenced::Is((answer, _)) => Fenced::Is(answer),
+            Fenced::Lost => Fenced::Lost,
+        }
     }
 
     fn copy(&self, event: &EventId) -> Option<Arc<Copied>> {
-        self.events.read().unwrap_or_else(PoisonError::into_inner).get(event).cloned()
+        read_lock(&self.events).get(event).cloned()
     }
 
     fn copy_or_empty(&self, event: &EventId) -> Arc<Copied> {
-        let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
+        let mut events = write_lock(&self.events);
         events.entry(event.clone()).or_default().clone()
     }
 
-    /// Drops the copy that bears this mark.
+    /// Drops the copy of this generation.
     fn lose(&self, event: &EventId, generation: u64) {
         if let Some(copy) = self.copy(event) {
             let mut copy = open(&copy);
@@ -105,12 +113,12 @@ impl LocalSeatStore {
 
 /// A panic in the middle of a change leaves the copy in doubt: it counts as lost.
 fn open(copy: &Copied) -> MutexGuard<'_, Option<EventSeats>> {
-    copy.lock().unwrap_or_else(|poisoned| {
+    let mut guard = lock(copy);
+    if copy.is_poisoned() {
         copy.clear_poison();
-        let mut guard = poisoned.into_inner();
         *guard = None;
-        guard
-    })
+    }
+    guard
 }
 
 fn entries(event: &EventId, seats: &EventSeats, mut changed: Vec<HoldId>) -> Vec<JournalEntry> {
@@ -131,20 +139,58 @@ fn is_journalled(record: &HoldRecord) -> bool {
 }
 
 #[async_trait]
-impl SeatStore for LocalSeatStore {
-    fn is_shared(&self) -> bool {
-        false
+impl SeatHolds for LocalSeatStore {
+    async fn lock(&self, at: &CopyRef, request: &Lock) -> Result<Fenced<Locked>, StoreError> {
+        self.change(at, |seats| seats.lock(at, request)).await
     }
 
-    async fn kept(&self, event: &Event, mark: u64) -> Result<Vec<HoldRecord>, StoreError> {
-        if let Some(copy) = self.copy(&event.id) {
-            open(&copy).take_if(|seats| seats.generation() < mark);
-        }
-        let hold = HoldId::parse(BARRIER).expect("a valid id");
-        let barrier = JournalEntry { event: event.id.clone(), hold, row: None };
-        self.journal.append(vec![barrier]).await?;
-        let rows = self.journal.read(&event.id).await?;
-        rows.iter().map(|row| HoldRecord::from_row(row)).collect()
+    async fn release(
+        &self,
+        at: &CopyRef,
+        hold: &HoldId,
+        account: &AccountId,
+    ) -> Result<Fenced<ReleaseAnswer>, StoreError> {
+        self.change(at, |seats| seats.release(at, hold, account)).await
+    }
+
+    async fn pay(&self, at: &CopyRef, request: &Pay) -> Result<Fenced<Paid>, StoreError> {
+        self.change(at, |seats| seats.pay(at, request)).await
+    }
+
+    async fn unpay(&self, at: &CopyRef, booking: &BookingId) -> Result<Fenced<bool>, StoreError> {
+        self.change(at, |seats| seats.unpay(at, booking)).await
+    }
+
+    async fn find(
+        &self,
+        at: &CopyRef,
+        which: &Find,
+    ) -> Result<Fenced<Vec<HoldRecord>>, StoreError> {
+        // Rows of holds that expired on the way need not be durable for the answer to be true.
+        Ok(self.read(at, |seats| seats.find(at, which)))
+    }
+}
+
+#[async_trait]
+impl SeatUpkeep for LocalSeatStore {
+    async fn apply(
+        &self,
+        at: &CopyRef,
+        outcome: &BookingOutcome,
+    ) -> Result<Fenced<Applied>, StoreError> {
+        self.change(at, |seats| seats.apply(at, outcome)).await
+    }
+
+    async fn reload(
+        &self,
+        at: &CopyRef,
+        places: &[(u32, Truth)],
+    ) -> Result<Fenced<()>, StoreError> {
+        self.change(at, |seats| seats.reload(at, places)).await
+    }
+
+    async fn sweep(&self, at: &CopyRef, max: usize) -> Result<Fenced<Swept>, StoreError> {
+        self.change(at, |seats| seats.sweep_all(at, max)).await
     }
 
     async fn has_holds(&self, event: &Event) -> Result<bool, StoreError> {
@@ -153,7 +199,36 @@ impl SeatStore for LocalSeatStore {
         records.try_fold(false, |live, record| Ok(live || record?.is_live()))
     }
 
-    async fn load(&self, at: &At, copy: SeatsCopy) -> Result<Loaded, StoreError> {
+    async fn snapshot(&self, at: &CopyRef) -> Result<Fenced<SeatSnapshot>, StoreError> {
+        Ok(self.read(at, |seats| {
+            seats.begin(at);
+            seats.snapshot()
+        }))
+    }
+}
+
+#[async_trait]
+impl SeatCopies for LocalSeatStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn surviving_holds(
+        &self,
+        event: &Event,
+        generation: u64,
+    ) -> Result<Vec<HoldRecord>, StoreError> {
+        if let Some(copy) = self.copy(&event.id) {
+            open(&copy).take_if(|seats| seats.generation() < generation);
+        }
+        let hold = HoldId::parse(BARRIER).expect("a valid id");
+        let barrier = JournalEntry { event: event.id.clone(), hold, row: None };
+        self.journal.append(vec![barrier]).await?;
+        let rows = self.journal.read(&event.id).await?;
+        rows.iter().map(|row| HoldRecord::from_row(row)).collect()
+    }
+
+    async fn load(&self, at: &CopyRef, copy: SeatsCopy) -> Result<LoadOutcome, StoreError> {
         let mut seats = EventSeats::of_copy(at, copy);
         let mut changed = seats.effects().changed;
         let written: HashSet<HoldId> = changed.iter().cloned().collect();
@@ -167,69 +242,10 @@ impl SeatStore for LocalSeatStore {
         let place = self.copy_or_empty(&at.event.id);
         let mut place = open(&place);
         if place.as_ref().is_some_and(|seats| seats.generation() >= at.generation) {
-            return Ok(Loaded::Kept);
+            return Ok(LoadOutcome::NotNewer);
         }
         *place = Some(seats);
-        Ok(Loaded::Swapped)
-    }
-
-    async fn lock(&self, at: &At, ask: &Lock) -> Result<Marked<Locked>, StoreError> {
-        self.change(at, |seats| seats.lock(at, ask)).await
-    }
-
-    async fn release(
-        &self,
-        at: &At,
-        hold: &HoldId,
-        account: &AccountId,
-    ) -> Result<Marked<ReleaseAnswer>, StoreError> {
-        self.change(at, |seats| seats.release(at, hold, account)).await
-    }
-
-    async fn pay(&self, at: &At, ask: &Pay) -> Result<Marked<Paid>, StoreError> {
-        self.change(at, |seats| seats.pay(at, ask)).await
-    }
-
-    async fn unpay(&self, at: &At, booking: &BookingId) -> Result<Marked<bool>, StoreError> {
-        self.change(at, |seats| seats.unpay(at, booking)).await
-    }
-
-    async fn apply(
-        &self,
-        at: &At,
-        outcome: &BookingOutcome,
-    ) -> Result<Marked<Applied>, StoreError> {
-        self.change(at, |seats| seats.apply(at, outcome)).await
-    }
-
-    async fn reload(&self, at: &At, places: &[(u32, Truth)]) -> Result<Marked<()>, StoreError> {
-        self.change(at, |seats| seats.reload(at, places)).await
-    }
-
-    async fn sweep(&self, at: &At, max: usize) -> Result<Marked<Swept>, StoreError> {
-        self.change(at, |seats| seats.sweep_all(at, max)).await
-    }
-
-    async fn find(&self, at: &At, which: &Find) -> Result<Marked<Vec<HoldRecord>>, StoreError> {
-        // Rows of holds that expired on the way need not be durable for the answer to be true.
-        Ok(self.step(at, |seats| seats.find(at, which)).answer())
-    }
-
-    async fn snapshot(&self, at: &At) -> Result<Marked<Snapshot>, StoreError> {
-        let snapshot = self.step(at, |seats| {
-            seats.begin(at);
-            seats.snapshot()
-        });
-        Ok(snapshot.answer())
-    }
-}
-
-impl<T> Marked<(T, Option<JournalReceipt>)> {
-    fn answer(self) -> Marked<T> {
-        match self {
-            Self::Here((answer, _)) => Marked::Here(answer),
-            Self::Lost => Marked::Lost,
-        }
+        Ok(LoadOutcome::Swapped)
     }
 }
 

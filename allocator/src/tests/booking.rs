@@ -1,7 +1,7 @@
 //! From a hold to a booking, through a log that fails in every way, and back.
 use super::venue;
 use crate::ReleaseAnswer;
-use crate::conformance::venue::{Mood, Venue};
+use crate::conformance::venue::{LogState, Venue};
 use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, OutcomeApplier, Parts};
 use crate::{SeatAllocator, SeatHold};
 use ledger::{Booking, BookingCommand, BookingStatus, Message};
@@ -58,11 +58,11 @@ async fn a_hold_is_booked_sold_and_cancelled() {
 async fn a_log_that_is_down_changes_nothing() {
     let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
-    venue.log.is(Mood::Down);
+    venue.log.is(LogState::Down);
     let error = venue.book(&hold, Some("key")).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     assert_eq!(venue.hold_now(&hold).await, hold);
-    venue.log.is(Mood::Well);
+    venue.log.is(LogState::Up);
     assert_eq!(accepted(venue.book(&hold, Some("key")).await).attempt, 1);
     assert_eq!(venue.commands().len(), 1);
 }
@@ -70,26 +70,26 @@ async fn a_log_that_is_down_changes_nothing() {
 #[tokio::test]
 async fn an_unknown_append_is_settled_by_the_second_book_or_the_sweeper() {
     let venue = venue().await;
-    for (place, mood) in [(0, Mood::Mute), (1, Mood::Lossy)] {
+    for (place, state) in [(0, LogState::LosesReplies), (1, LogState::LosesMessages)] {
         let hold = venue.held(&venue.account(), &[place]).await;
-        venue.log.is(mood);
+        venue.log.is(state);
         let Error::OutcomeUnknown { booking, .. } = venue.book(&hold, None).await.unwrap_err()
         else {
             panic!("nobody knows whether it was appended");
         };
         assert_eq!(venue.hold_now(&hold).await.paying.as_ref(), Some(&booking));
-        venue.log.is(Mood::Well);
+        venue.log.is(LogState::Up);
         assert_eq!(venue.booked(&hold).await.id, booking);
         assert_eq!(venue.commands().pop().unwrap().booking_id, booking);
     }
     let hold = venue.held(&venue.account(), &[2]).await;
-    venue.log.is(Mood::Lossy);
+    venue.log.is(LogState::LosesMessages);
     venue.book(&hold, None).await.unwrap_err();
     let before = venue.commands().len();
     // A batch of two that the log did not take waits for another deadline length.
     venue.wait_seconds(60);
     venue.sweep().await;
-    venue.log.is(Mood::Well);
+    venue.log.is(LogState::Up);
     venue.sweep().await;
     assert_eq!(venue.commands().len(), before + 1, "the third was not in that batch");
     venue.sweep().await;
@@ -178,11 +178,11 @@ async fn a_hold_that_the_store_has_forgotten_is_found_in_the_books() {
 async fn a_cancel_of_what_may_not_be_on_the_log_brings_the_command_along() {
     let venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
-    venue.log.is(Mood::Lossy);
+    venue.log.is(LogState::LosesMessages);
     let Error::OutcomeUnknown { booking, .. } = venue.book(&hold, None).await.unwrap_err() else {
         panic!("nobody knows whether it was appended");
     };
-    venue.log.is(Mood::Well);
+    venue.log.is(LogState::Up);
     let booking = venue.seats.paying_booking(&booking).await.unwrap().unwrap();
     venue.seats.cancel(&booking, &hold.account).await.unwrap();
     let appended = venue.log.appended.lock().unwrap().clone();
@@ -203,7 +203,7 @@ async fn an_outcome_that_does_not_fit_reloads_its_seats_from_the_record() {
     let command = venue.claim().await;
     // The copy is lost with its journal, then grants a place of the booking to somebody else.
     let mut outcome = venue.settle(&command, true).await;
-    let paying = venue.seats.slot(&venue.event);
+    let paying = venue.seats.copy(&venue.event);
     outcome.booking.status = BookingStatus::Expired;
     venue.seats.apply(&paying, &outcome).await.unwrap();
     venue.held(&bob, &[1, 2]).await;
@@ -233,9 +233,9 @@ async fn the_sweeper_ends_every_hold_that_is_due() {
     }
     venue.wait_seconds(300);
     venue.sweep().await;
-    let slot = venue.seats.slot(&venue.event);
+    let copy = venue.seats.copy(&venue.event);
     let store = &venue.seats.parts().store;
-    let swept = venue.seats.ask(&slot, |at| async move { store.sweep(&at, 10).await });
+    let swept = venue.seats.call(&copy, |at| async move { store.sweep(&at, 10).await });
     let swept = swept.await.unwrap();
     assert_eq!((swept.ended, swept.holds), (0, 0), "batches follow until nothing is left");
 }

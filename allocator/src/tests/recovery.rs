@@ -1,6 +1,6 @@
 //! Kill and start again: what the record and the journal say together is what is there.
 use super::venue;
-use crate::conformance::venue::{Mood, Venue};
+use crate::conformance::venue::{LogState, Venue};
 use crate::{BookAnswer, HoldSweeper, LockAnswer};
 use ledger::books::Begun;
 use ledger::{BookingId, JournalEntry, PlaceBooking};
@@ -112,9 +112,9 @@ async fn a_key_of_book_survives_a_restart() {
 async fn a_command_that_no_log_has_is_sent_by_the_next_process() {
     let mut venue = venue().await;
     let hold = venue.held(&venue.account(), &[0]).await;
-    venue.log.is(Mood::Lossy);
+    venue.log.is(LogState::LosesMessages);
     venue.book(&hold, None).await.unwrap_err();
-    venue.log.is(Mood::Well);
+    venue.log.is(LogState::Up);
     venue.restart();
     venue.wait_seconds(60);
     // Nobody asks about the event: the sweeper itself finds what was left behind.
@@ -160,8 +160,8 @@ async fn another_node_that_recovers_is_given_time() {
     // Another node raises the generation, and has not loaded its copy yet.
     let events = &venue.ledger.books.events;
     events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
-    let slot = venue.seats.slot(&venue.event);
-    let waited = venue.seats.recover(&slot, 2).await;
+    let copy = venue.seats.copy(&venue.event);
+    let waited = venue.seats.recover(&copy, 2).await;
     assert!(waited.is_err_and(|error| error.is_retryable()));
     let refused = venue.seats.holds(&venue.event.id, &venue.account()).await;
     assert!(refused.is_err_and(|error| error.is_retryable()));

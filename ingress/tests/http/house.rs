@@ -226,6 +226,7 @@ fn allocator(
         config: allocator::Config {
             seats_per_lock_max: 20,
             sweep_interval_ms: 50,
+            search_interval_ms: 5_000,
             sweep_batch_max: 1_000,
             seats_age_max_ms: 1,
             declined_hold_seconds: 120,

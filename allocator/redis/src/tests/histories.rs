@@ -1,16 +1,19 @@
 //! Random histories on the scripts and on the pure core: the same answers, and after every step
 //! the very same copy, field by field.
-use super::super::known::Known;
+use super::super::known::KnownEvent;
 use super::super::staged::Staged;
-use super::asked;
+use super::store_at;
 use crate::RedisSeatStore;
 use allocator::backend::{EventSeats, Owner};
-use allocator::conformance::{House, NOW};
-use allocator::store::{At, Find, Limits, Loaded, Lock, Marked, Pay, SeatStore, SeatsCopy, Truth};
+use allocator::conformance::{Fixture, NOW};
+use allocator::store::{
+    CopyRef, Find, Limits, LoadOutcome, Lock, Pay, SeatCopies, SeatHolds, SeatUpkeep, SeatsCopy,
+    Truth,
+};
 use allocator::{BookTarget, HoldRecord, HoldState, Keyed, Wish};
 use ledger::{
-    AccountId, Booking, BookingId, BookingOutcome, BookingStatus, Currency, HoldId, IdSource,
-    Layout, Money, PaymentToken, PlaceBooking, Row, Seating, Section, SectionId, SlotRef,
+    AccountId, Booking, BookingId, BookingOutcome, BookingStatus, Currency, Fenced, HoldId,
+    IdSource, Layout, Money, PaymentToken, PlaceBooking, Row, Seating, Section, SectionId, SlotRef,
     Timestamp,
 };
 use proptest::prelude::*;
@@ -88,10 +91,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The core and Redis, side by side.
 struct Run {
-    at: At,
+    at: CopyRef,
     core: EventSeats,
     store: Arc<RedisSeatStore>,
-    known: Arc<Known>,
+    known: Arc<KnownEvent>,
     ids: IdSource,
     accounts: Vec<AccountId>,
     /// Every hold and command there ever was.
@@ -119,10 +122,10 @@ fn layout() -> Layout {
 impl Run {
     async fn new(store: Arc<RedisSeatStore>) -> Result<Self, TestCaseError> {
         let ids = IdSource::system();
-        let mut event = House::event(&ids);
+        let mut event = Fixture::event(&ids);
         event.layout = Arc::new(layout());
         let limits = Limits { key_seconds: 7_200, declined_hold_seconds: 120 };
-        let at = At { event: Arc::new(event), generation: 1, now: NOW, limits };
+        let at = CopyRef { event: Arc::new(event), generation: 1, now: NOW, limits };
         let core = EventSeats::new(&at.event, 1);
         let accounts = (0..ACCOUNTS).map(|_| ids.account(NOW)).collect();
         let known = store.known(&at.event);
@@ -135,7 +138,7 @@ impl Run {
     async fn load(&mut self, copy: SeatsCopy) -> Result<(), TestCaseError> {
         self.core = EventSeats::of_copy(&self.at, copy.clone());
         let loaded = self.store.load(&self.at, copy).await.unwrap();
-        prop_assert_eq!(loaded, Loaded::Swapped);
+        prop_assert_eq!(loaded, LoadOutcome::Swapped);
         Ok(())
     }
 
@@ -145,21 +148,21 @@ impl Run {
             Step::Release { who, hold } => {
                 let (at, id, who) = (&self.at, self.hold(*hold), &self.accounts[*who]);
                 let answer = self.store.release(at, &id, who).await.unwrap();
-                prop_assert_eq!(answer, Marked::Here(self.core.release(at, &id, who)));
+                prop_assert_eq!(answer, Fenced::Is(self.core.release(at, &id, who)));
             }
             Step::Pay { who, target, key, joins } => self.pay(*who, target, *key, *joins).await?,
             Step::Unpay { command } => {
                 let Some(command) = self.command(*command) else { return Ok(()) };
                 let answer = self.store.unpay(&self.at, &command.booking_id).await.unwrap();
                 let expected = self.core.unpay(&self.at, &command.booking_id);
-                prop_assert_eq!(answer, Marked::Here(expected));
+                prop_assert_eq!(answer, Fenced::Is(expected));
             }
             Step::Outcome { command, status } => {
                 let Some(command) = self.command(*command) else { return Ok(()) };
                 let booking = Booking { status: *status, ..Booking::placed(&command) };
                 let outcome = BookingOutcome { booking, slot: None };
                 let answer = self.store.apply(&self.at, &outcome).await.unwrap();
-                prop_assert_eq!(answer, Marked::Here(self.core.apply(&self.at, &outcome)));
+                prop_assert_eq!(answer, Fenced::Is(self.core.apply(&self.at, &outcome)));
             }
             Step::Reload(places) => {
                 let truth = |(place, kind, command): &(u32, usize, usize)| {
@@ -174,14 +177,14 @@ impl Run {
                 let places: Vec<_> = places.iter().filter_map(truth).collect();
                 let answer = self.store.reload(&self.at, &places).await.unwrap();
                 self.core.reload(&self.at, &places);
-                prop_assert_eq!(answer, Marked::Here(()));
+                prop_assert_eq!(answer, Fenced::Is(()));
             }
             Step::Find { who, hold, key } => {
                 let account = self.accounts[*who].clone();
                 let by_key = Find::Key { account: account.clone(), key: name_of(*key) };
                 for which in [Find::Hold(self.hold(*hold)), Find::Account(account), by_key] {
                     let answer = self.store.find(&self.at, &which).await.unwrap();
-                    let Marked::Here(mut found) = answer else {
+                    let Fenced::Is(mut found) = answer else {
                         return Err(TestCaseError::fail("lost"));
                     };
                     let mut expected = self.core.find(&self.at, &which);
@@ -206,7 +209,7 @@ impl Run {
 
     async fn sweep(&mut self) -> Result<(), TestCaseError> {
         let answer = self.store.sweep(&self.at, 1_000).await.unwrap();
-        prop_assert_eq!(answer, Marked::Here(self.core.sweep_all(&self.at, 1_000)));
+        prop_assert_eq!(answer, Fenced::Is(self.core.sweep_all(&self.at, 1_000)));
         Ok(())
     }
 
@@ -226,17 +229,17 @@ impl Run {
             }
         };
         let queue = self.at.event.queue_id.clone();
-        let ask = Lock {
+        let request = Lock {
             account: self.accounts[who].clone(),
             slot: slot.then_some(SlotRef { queue, number: 7 }),
             wish,
             key: key.map(keyed),
             minted: self.ids.hold(&self.at.event.id, self.at.now),
         };
-        let answer = self.store.lock(&self.at, &ask).await.unwrap();
-        let expected = self.core.lock(&self.at, &ask);
-        prop_assert_eq!(&answer, &Marked::Here(expected));
-        if let Marked::Here(allocator::store::Locked::Held(hold)) = answer {
+        let answer = self.store.lock(&self.at, &request).await.unwrap();
+        let expected = self.core.lock(&self.at, &request);
+        prop_assert_eq!(&answer, &Fenced::Is(expected));
+        if let Fenced::Is(allocator::store::Locked::Held(hold)) = answer {
             self.holds.push(hold.id.clone());
         }
         Ok(())
@@ -249,7 +252,7 @@ impl Run {
         key: Option<(u8, u8)>,
         joins: Option<usize>,
     ) -> Result<(), TestCaseError> {
-        let ask = Pay {
+        let request = Pay {
             account: self.accounts[who].clone(),
             target: match target {
                 Target::Hold(hold) => BookTarget::Hold(self.hold(*hold)),
@@ -259,10 +262,10 @@ impl Run {
             key: key.map(keyed),
             joins: joins.and_then(|at| self.command(at)).map(|command| command.booking_id),
         };
-        let answer = self.store.pay(&self.at, &ask).await.unwrap();
-        let expected = self.core.pay(&self.at, &ask);
-        prop_assert_eq!(&answer, &Marked::Here(expected));
-        if let Marked::Here(allocator::store::Paid::Begun(command)) = answer {
+        let answer = self.store.pay(&self.at, &request).await.unwrap();
+        let expected = self.core.pay(&self.at, &request);
+        prop_assert_eq!(&answer, &Fenced::Is(expected));
+        if let Fenced::Is(allocator::store::Paid::Begun(command)) = answer {
             self.commands.push(*command);
         }
         Ok(())
@@ -292,7 +295,7 @@ impl Run {
     /// The copy in Redis is the core, but for what only speeds searches up, which must not lie.
     async fn agree(&mut self) -> Result<(), TestCaseError> {
         let snapshot = self.store.snapshot(&self.at).await.unwrap();
-        let Marked::Here(snapshot) = snapshot else { return Err(TestCaseError::fail("lost")) };
+        let Fenced::Is(snapshot) = snapshot else { return Err(TestCaseError::fail("lost")) };
         self.core.begin(&self.at);
         prop_assert_eq!(&snapshot.places, &self.core.snapshot().places);
         prop_assert_eq!(snapshot.counts, self.core.counts());
@@ -342,8 +345,8 @@ impl Run {
         Ok(())
     }
 
-    fn searches_do_not_lie(&self, told: String, places: &[u8]) -> Result<(), TestCaseError> {
-        for word in told.split_whitespace() {
+    fn searches_do_not_lie(&self, hints: String, places: &[u8]) -> Result<(), TestCaseError> {
+        for word in hints.split_whitespace() {
             let (first, from) = word.split_once('=').unwrap();
             let (first, from): (u32, u32) = (first.parse().unwrap(), from.parse().unwrap());
             let wire = self.known.wire(&self.at.event);
@@ -406,7 +409,7 @@ fn keyed((key, body): (u8, u8)) -> Keyed {
 
 fn check(url: &str, cases: u32) {
     let runtime = Runtime::new().unwrap();
-    let store = runtime.block_on(asked(url));
+    let store = runtime.block_on(store_at(url));
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let history = |steps: Vec<Step>| {
         runtime.block_on(async {
@@ -435,8 +438,8 @@ fn the_scripts_agree_with_the_core_on_a_cluster() {
 #[test]
 fn an_odd_hold_is_named_in_full() {
     let ids = IdSource::seeded(1);
-    let event = House::event(&ids);
-    let known = Known::of(&event);
+    let event = Fixture::event(&ids);
+    let known = KnownEvent::of(&event);
     let wire = known.wire(&event);
     let hold = ids.hold(&event.id, NOW);
     assert_eq!(wire.full(&wire.short(&hold)).unwrap(), hold);

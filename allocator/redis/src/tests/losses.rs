@@ -1,19 +1,21 @@
 //! Scripts forgotten, connections killed, answers lost, servers silent: nothing happens twice, and
 //! nobody waits for long.
 use super::super::RedisSeatStore;
-use allocator::conformance::House;
-use allocator::store::{Applied, Find, Lock, Locked, Marked, Paid, Pay, SeatStore, SeatsCopy};
+use allocator::conformance::Fixture;
+use allocator::store::{Applied, Find, Lock, Locked, Paid, Pay, SeatHolds, SeatsCopy};
 use allocator::{BookTarget, ReleaseAnswer, Wish};
-use ledger::{AccountId, Booking, BookingOutcome, BookingStatus, Clock, PaymentToken, StoreError};
+use ledger::{
+    AccountId, Booking, BookingOutcome, BookingStatus, Clock, Fenced, PaymentToken, StoreError,
+};
 use redis_client::testing::{BOUNDS, Loses, PrivateRedis, Wire};
 use redis_client::{Redis, RedisBounds, RedisFailure, Value, cmd};
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn own(server: &PrivateRedis) -> (House, Redis) {
+async fn own(server: &PrivateRedis) -> (Fixture, Redis) {
     let redis = Redis::open(&server.url(), BOUNDS).await.unwrap();
-    let store = Arc::new(RedisSeatStore::on_asked_time(redis.clone()));
-    (House::open(store).await, redis)
+    let store = Arc::new(RedisSeatStore::on_given_time(redis.clone()));
+    (Fixture::open(store).await, redis)
 }
 
 async fn tell(redis: &Redis, words: &[&str]) -> Value {
@@ -24,34 +26,34 @@ async fn tell(redis: &Redis, words: &[&str]) -> Value {
     redis.ask("testing", &command).await.unwrap()
 }
 
-fn ask(house: &House, who: &AccountId, wish: Wish) -> Lock {
-    let minted = house.ids.hold(&house.event.id, house.clock.now());
+fn lock_request(fixture: &Fixture, who: &AccountId, wish: Wish) -> Lock {
+    let minted = fixture.ids.hold(&fixture.event.id, fixture.clock.now());
     Lock { account: who.clone(), slot: None, wish, key: None, minted }
 }
 
 #[tokio::test]
 async fn forgotten_scripts_and_killed_connections_are_mended_unseen() {
     let server = PrivateRedis::start().await;
-    let (house, redis) = own(&server).await;
-    let ann = house.account();
+    let (fixture, redis) = own(&server).await;
+    let ann = fixture.account();
     for place in 0..4 {
         tell(&redis, &["SCRIPT", "FLUSH"]).await;
-        assert!(matches!(house.lock(&ann, &[place]).await, Locked::Held(_)));
+        assert!(matches!(fixture.lock(&ann, &[place]).await, Locked::Held(_)));
         let admin = Redis::open(&server.url(), BOUNDS).await.unwrap();
         // Its own connection answers before it is closed; all others are gone.
         tell(&admin, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
         // The client hears of it by itself; only what was under way would be in doubt.
         while redis.ask("testing", &cmd("PING")).await.is_err() {}
     }
-    assert_eq!(house.drawn(0..5).await, "hhhh.");
+    assert_eq!(fixture.drawn(0..5).await, "hhhh.");
 }
 
-/// A store whose answers can be lost, and the same house on it.
-async fn lossy(server: &PrivateRedis, house: &House) -> (Wire, House) {
+/// A store whose answers can be lost, and the same fixture on it.
+async fn lossy(server: &PrivateRedis, fixture: &Fixture) -> (Wire, Fixture) {
     let wire = Wire::to(&server.url()).await;
     let redis = Redis::open(&wire.url(), BOUNDS).await.unwrap();
-    let store = Arc::new(RedisSeatStore::on_asked_time(redis));
-    let lossy = house.on(store, house.generation);
+    let store = Arc::new(RedisSeatStore::on_given_time(redis));
+    let lossy = fixture.on(store, fixture.generation);
     // Every script is there already: the first answer that is lost is the one that matters.
     lossy.snapshot().await;
     (wire, lossy)
@@ -65,29 +67,29 @@ fn doubtful<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
 #[tokio::test]
 async fn a_lost_answer_is_in_doubt_and_asking_again_is_harmless() {
     let server = PrivateRedis::start().await;
-    let (house, _redis) = own(&server).await;
-    let ann = house.account();
-    // Teaches the server every script that is asked below.
-    let taught = held(house.lock(&ann, &[40]).await);
-    let command = house.begun(&taught).await;
-    house.unpay(&command.booking_id).await;
-    assert_eq!(house.apply(&command, BookingStatus::Processing).await, Applied::Already);
-    house.release(&taught, &ann).await;
-    let (wire, lossy) = lossy(&server, &house).await;
+    let (fixture, _redis) = own(&server).await;
+    let ann = fixture.account();
+    // Teaches the server every script that is called below.
+    let taught = held(fixture.lock(&ann, &[40]).await);
+    let command = fixture.begun(&taught).await;
+    fixture.unpay(&command.booking_id).await;
+    assert_eq!(fixture.apply(&command, BookingStatus::Processing).await, Applied::Already);
+    fixture.release(&taught, &ann).await;
+    let (wire, lossy) = lossy(&server, &fixture).await;
     let (store, at) = (&lossy.store, lossy.at());
 
     for wish in [Wish::Places(vec![0, 1]), Wish::Best { quantity: 2, section: None }] {
-        let ask = ask(&house, &house.account(), wish);
+        let request = lock_request(&fixture, &fixture.account(), wish);
         wire.loses(Loses::One);
-        doubtful(store.lock(&at, &ask).await);
-        let again = held(here(store.lock(&at, &ask).await));
-        assert_eq!(again.id, ask.minted);
-        assert_eq!(house.holds_of(&ask.account).await, [again], "one hold");
+        doubtful(store.lock(&at, &request).await);
+        let again = held(here(store.lock(&at, &request).await));
+        assert_eq!(again.id, request.minted);
+        assert_eq!(fixture.holds_of(&request.account).await, [again], "one hold");
     }
-    assert_eq!(house.drawn(0..5).await, "hhhh.");
+    assert_eq!(fixture.drawn(0..5).await, "hhhh.");
 
-    let bob = house.account();
-    let hold = held(house.lock(&bob, &[20]).await);
+    let bob = fixture.account();
+    let hold = held(fixture.lock(&bob, &[20]).await);
     let token = PaymentToken::parse("tok_good").unwrap();
     let target = BookTarget::Hold(hold.id.clone());
     let pay = Pay { account: bob, target, payment_token: token, key: None, joins: None };
@@ -97,14 +99,20 @@ async fn a_lost_answer_is_in_doubt_and_asking_again_is_harmless() {
     assert_eq!(command.attempt, 1);
     let booking = Booking { status: BookingStatus::Confirmed, ..Booking::placed(&command) };
     let outcome = BookingOutcome { booking, slot: None };
+    // What a decision reads first changes nothing; what it writes is in doubt.
     wire.loses(Loses::One);
+    assert!(store.apply(&at, &outcome).await.is_err_and(|error| error.is_retryable()));
+    assert_eq!(fixture.drawn(20..21).await, "p");
+    // Connected again: what a handshake answers is not lost.
+    lossy.snapshot().await;
+    wire.loses(Loses::Second);
     doubtful(store.apply(&at, &outcome).await);
     assert_eq!(here(store.apply(&at, &outcome).await), Applied::Already);
-    assert_eq!(house.drawn(20..21).await, "s");
+    assert_eq!(fixture.drawn(20..21).await, "s");
 
-    let carl = house.account();
-    let hold = held(house.lock(&carl, &[30]).await);
-    wire.loses(Loses::One);
+    let carl = fixture.account();
+    let hold = held(fixture.lock(&carl, &[30]).await);
+    wire.loses(Loses::Second);
     doubtful(store.release(&at, &hold.id, &carl).await);
     assert_eq!(here(store.release(&at, &hold.id, &carl).await), ReleaseAnswer::NotFound);
     let newer = lossy.on(lossy.store.clone(), 2);
@@ -117,13 +125,13 @@ async fn a_lost_answer_is_in_doubt_and_asking_again_is_harmless() {
 #[tokio::test]
 async fn a_silent_server_keeps_nobody_waiting() {
     let server = PrivateRedis::start().await;
-    let (house, _redis) = own(&server).await;
+    let (fixture, _redis) = own(&server).await;
     let wire = Wire::to(&server.url()).await;
     let bounds = RedisBounds { response_timeout_ms: 50, connect_timeout_ms: 50, ..BOUNDS };
     let redis = Redis::open(&wire.url(), bounds).await.unwrap();
-    let store = RedisSeatStore::on_asked_time(redis);
+    let store = RedisSeatStore::on_given_time(redis);
     wire.loses(Loses::All);
-    let (at, which) = (house.at(), Find::Account(house.account()));
+    let (at, which) = (fixture.at(), Find::Account(fixture.account()));
     for _ in 0..3 {
         let answer = tokio::time::timeout(Duration::from_secs(10), store.find(&at, &which));
         assert!(answer.await.expect("an error comes soon").is_err());
@@ -131,7 +139,7 @@ async fn a_silent_server_keeps_nobody_waiting() {
     wire.loses(Loses::Nothing);
     loop {
         match store.find(&at, &which).await {
-            Ok(found) => break assert_eq!(found, Marked::Here(Vec::new())),
+            Ok(found) => break assert_eq!(found, Fenced::Is(Vec::new())),
             Err(error) => assert!(error.is_retryable() || error.is_unknown()),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -164,15 +172,15 @@ async fn a_server_that_evicts_is_refused() {
 #[tokio::test]
 async fn a_full_server_refuses_and_changes_nothing() {
     let server = PrivateRedis::start().await;
-    let (house, redis) = own(&server).await;
-    let before = held(house.lock(&house.account(), &[0]).await);
+    let (fixture, redis) = own(&server).await;
+    let before = held(fixture.lock(&fixture.account(), &[0]).await);
     tell(&redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
-    let lock = ask(&house, &house.account(), Wish::Places(vec![1]));
-    let refused = house.store.lock(&house.at(), &lock).await;
+    let lock = lock_request(&fixture, &fixture.account(), Wish::Places(vec![1]));
+    let refused = fixture.store.lock(&fixture.at(), &lock).await;
     assert!(refused.is_err_and(|error| error.is_retryable()));
     tell(&redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
-    assert_eq!(house.drawn(0..2).await, "h.");
-    assert_eq!(house.hold(&before).await, before);
+    assert_eq!(fixture.drawn(0..2).await, "h.");
+    assert_eq!(fixture.hold(&before).await, before);
 }
 
 /// The scripts that are sold with go by the server's time, which never runs backwards for a copy.
@@ -181,19 +189,19 @@ async fn the_time_is_the_servers_and_never_runs_backwards() {
     let server = PrivateRedis::start().await;
     let store = Arc::new(RedisSeatStore::open(&server.url(), BOUNDS).await.unwrap());
     // The caller's clock stands in another year.
-    let house = House::open(store.clone()).await;
-    let ann = house.account();
-    let lock = held(house.lock(&ann, &[0]).await);
-    let ttl = i64::from(house.event.terms.hold_ttl_seconds) * 1_000;
+    let fixture = Fixture::open(store.clone()).await;
+    let ann = fixture.account();
+    let lock = held(fixture.lock(&ann, &[0]).await);
+    let ttl = i64::from(fixture.event.terms.hold_ttl_seconds) * 1_000;
     let now = Clock::System.now();
     assert!((lock.until.millis() - ttl - now.millis()).abs() < 60_000);
     // Another server, whose clock was an hour ahead, wrote last.
     let ahead = now.plus_seconds(3_600);
-    let fields = store.known(&house.event).keys[0].clone();
+    let fields = store.known(&fixture.event).keys[0].clone();
     tell(&store.redis, &["HSET", &fields, "n", &ahead.millis().to_string()]).await;
-    let later = held(house.lock(&ann, &[1]).await);
+    let later = held(fixture.lock(&ann, &[1]).await);
     assert!(later.until.millis() >= ahead.millis() + ttl);
-    assert!(house.holds_of(&ann).await.iter().all(|hold| hold.id != lock.id), "its time was up");
+    assert!(fixture.holds_of(&ann).await.iter().all(|hold| hold.id != lock.id), "its time was up");
 }
 
 /// What the benchmark is given is what the store sends.
@@ -201,16 +209,17 @@ async fn the_time_is_the_servers_and_never_runs_backwards() {
 async fn the_benchmarks_call_is_the_stores_own() {
     let server = PrivateRedis::start().await;
     let store = Arc::new(RedisSeatStore::open(&server.url(), BOUNDS).await.unwrap());
-    let house = House::open(store.clone()).await;
-    let ask = ask(&house, &house.account(), Wish::Best { quantity: 1, section: None });
-    let call = store.lock_call(&house.at(), &ask);
+    let fixture = Fixture::open(store.clone()).await;
+    let request =
+        lock_request(&fixture, &fixture.account(), Wish::Best { quantity: 1, section: None });
+    let call = store.lock_call(&fixture.at(), &request);
     let mut command = cmd("EVAL");
     command.arg(&call.source).arg(call.keys.len()).arg(&call.keys);
     for argument in &call.args {
         command.arg(argument);
     }
     store.redis.ask("testing", &command).await.unwrap();
-    assert_eq!(house.holds_of(&ask.account).await[0].id, ask.minted);
+    assert_eq!(fixture.holds_of(&request.account).await[0].id, request.minted);
     let mut loaded = cmd("SCRIPT");
     loaded.arg("EXISTS").arg(&call.hash);
     let known = store.redis.ask("testing", &loaded).await.unwrap();
@@ -224,9 +233,9 @@ fn held(answer: Locked) -> allocator::HoldRecord {
 }
 
 #[track_caller]
-fn here<T>(answer: Result<Marked<T>, StoreError>) -> T {
+fn here<T>(answer: Result<Fenced<T>, StoreError>) -> T {
     match answer.unwrap() {
-        Marked::Here(answer) => answer,
-        Marked::Lost => panic!("the copy was lost"),
+        Fenced::Is(answer) => answer,
+        Fenced::Lost => panic!("the copy was lost"),
     }
 }

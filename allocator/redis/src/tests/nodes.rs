@@ -2,7 +2,7 @@
 //! recovery a loss.
 use crate::RedisSeatStore;
 use allocator::conformance::NOW;
-use allocator::conformance::venue::{Mood, Venue};
+use allocator::conformance::venue::{LogState, Venue};
 use allocator::{
     BookAnswer, Error, HoldSweeper, LockAnswer, LockRequest, SeatAllocator, SeatStore, Wish,
 };
@@ -21,7 +21,7 @@ async fn store(url: &str) -> Arc<dyn SeatStore> {
     let redis = Redis::open(url, BOUNDS).await.unwrap_or_else(|error| {
         panic!("these tests need Redis at {url}: start it with `ops/dev/up redis` ({error})")
     });
-    Arc::new(RedisSeatStore::on_asked_time(redis))
+    Arc::new(RedisSeatStore::on_given_time(redis))
 }
 
 async fn venue_on(store: Arc<dyn SeatStore>) -> Venue {
@@ -49,7 +49,7 @@ async fn generation(venue: &Venue) -> u64 {
     venue.ledger.books.events.seat_generation(&venue.event.id).await.unwrap().unwrap()
 }
 
-/// Asks until the copy is recovered, as a client does that is told to come again.
+/// Locks again until the copy is recovered, as a client does on 503.
 async fn locked(seats: &SeatAllocator, request: &LockRequest) -> LockAnswer {
     loop {
         match seats.lock(request.clone()).await {
@@ -113,9 +113,9 @@ async fn what_is_overdue_is_sent_once_a_deadline_length_over_all_nodes() {
     let (venue, second) = two_nodes(&single()).await;
     for place in 0..3 {
         let hold = venue.held(&venue.account(), &[place]).await;
-        venue.log.is(Mood::Lossy);
+        venue.log.is(LogState::LosesMessages);
         venue.book(&hold, None).await.unwrap_err();
-        venue.log.is(Mood::Well);
+        venue.log.is(LogState::Up);
     }
     let sweepers = [venue.seats.clone(), second].map(HoldSweeper::new);
     for (waits, expected) in [(59, 0), (1, 3), (59, 3), (1, 6)] {
@@ -131,9 +131,9 @@ async fn what_is_overdue_is_sent_once_a_deadline_length_over_all_nodes() {
 async fn a_node_that_never_saw_an_event_sends_its_overdue_commands() {
     let (venue, second) = two_nodes(&single()).await;
     let hold = venue.held(&venue.account(), &[0]).await;
-    venue.log.is(Mood::Lossy);
+    venue.log.is(LogState::LosesMessages);
     venue.book(&hold, None).await.unwrap_err();
-    venue.log.is(Mood::Well);
+    venue.log.is(LogState::Up);
     venue.wait_seconds(60);
     // The first node is no more.
     let shutdown = CancellationToken::new();
@@ -217,21 +217,21 @@ async fn a_node_that_comes_during_a_recovery_leaves_its_holds_alone() {
     let server = PrivateRedis::start().await;
     let (venue, second) = two_nodes(&server.url()).await;
     let hold = venue.held(&venue.account(), &[0]).await;
-    // The second node's first look at the event falls between the winner's mark and its copy.
+    // The second node's first look at the event falls between the winner's generation and its copy.
     let loader = store(&server.url()).await;
     let events = &venue.ledger.books.events;
     events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
-    loader.kept(&venue.event, 3).await.unwrap();
+    loader.surviving_holds(&venue.event, 3).await.unwrap();
     let at = venue.at(3);
     let request = floor(&venue);
-    let asked = second.lock(request.clone());
+    let locking = second.lock(request.clone());
     let loaded = async {
         tokio::task::yield_now().await;
         loader.load(&at, allocator::store::SeatsCopy::default()).await.unwrap()
     };
-    let (answer, loaded) = tokio::join!(asked, loaded);
+    let (answer, loaded) = tokio::join!(locking, loaded);
     assert!(matches!(answer, Ok(LockAnswer::Held(_)) | Err(Error::Recovering)), "{answer:?}");
-    assert_eq!(loaded, allocator::store::Loaded::Swapped);
+    assert_eq!(loaded, allocator::store::LoadOutcome::Swapped);
     assert!(matches!(locked(&second, &floor(&venue)).await, LockAnswer::Held(_)));
     assert_eq!(generation(&venue).await, 3, "nobody raised it again");
     assert!(second.hold(&hold.id).await.unwrap().is_none(), "what a loss takes is unpaid holds");
@@ -247,7 +247,7 @@ async fn a_recovery_that_comes_late_undoes_nothing() {
     let events = &venue.ledger.books.events;
     events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
     let sleeper = store(&server.url()).await;
-    sleeper.kept(&venue.event, 3).await.unwrap();
+    sleeper.surviving_holds(&venue.event, 3).await.unwrap();
     let request = floor(&venue);
     assert!(venue.seats.lock(request.clone()).await.is_err());
     // It is given its time; then somebody else wins.
@@ -255,6 +255,6 @@ async fn a_recovery_that_comes_late_undoes_nothing() {
     assert_eq!(generation(&venue).await, 4);
     let late = venue.at(3);
     let loaded = sleeper.load(&late, allocator::store::SeatsCopy::default()).await.unwrap();
-    assert_eq!(loaded, allocator::store::Loaded::Kept);
+    assert_eq!(loaded, allocator::store::LoadOutcome::NotNewer);
     assert_eq!(second.availability(&venue.event.id).await.unwrap().unwrap().held, 1);
 }

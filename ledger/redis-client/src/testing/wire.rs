@@ -13,6 +13,8 @@ pub enum Loses {
     Nothing,
     /// The next one, and the connection with it; then nothing.
     One,
+    /// The one after the next, and the connection with it; then nothing.
+    Second,
     /// All of them, and nobody is told.
     All,
 }
@@ -75,6 +77,8 @@ async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, loses: &AtomicU
         if loses.compare_exchange(one, nothing, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             return;
         }
+        let second = Loses::Second as u8;
+        let _ = loses.compare_exchange(second, one, Ordering::SeqCst, Ordering::SeqCst);
         let keeps = loses.load(Ordering::SeqCst) != Loses::All as u8;
         let part = buffer.get(..length).unwrap_or_default();
         if keeps && to.write_all(part).await.is_err() {

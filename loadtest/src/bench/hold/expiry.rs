@@ -3,7 +3,7 @@ use super::house::{House, Sale};
 use crate::bench::lateness::Lateness;
 use crate::bench::rounds::Ratios;
 use crate::bench::{Flags, Measurement, Row};
-use allocator::store::{Loaded, SeatsCopy};
+use allocator::store::{LoadOutcome, SeatsCopy};
 use allocator::{HoldRecord, HoldState, HoldSweeper};
 use anyhow::{Context, ensure};
 use ledger::{Clock, Timestamp};
@@ -56,7 +56,7 @@ async fn round(house: &House, count: u32) -> anyhow::Result<(Vec<i64>, u64)> {
         .collect();
     let copy = SeatsCopy { sold: vec![], holds: holds(&sale, &due)? };
     let loaded = sale.store().load(&sale.at(), copy).await.context("loading holds")?;
-    ensure!(loaded == Loaded::Swapped, "the event was not new");
+    ensure!(loaded == LoadOutcome::Swapped, "the event was not new");
     // The allocator hears of the event, and the sweeper with it.
     house.seats.holds(sale.id(), &sale.ids().account(Clock::System.now())).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -1,6 +1,6 @@
 //! A Redis of our own, and an allocator on it with one fresh event after the other.
 use crate::operator::Scratch;
-use allocator::store::{At, Limits, Lock};
+use allocator::store::{CopyRef, Limits, Lock};
 use allocator::{Config, LockAnswer, LockRequest, Parts, SeatAllocator, SeatStore, Wish};
 use allocator_redis::{RedisSeatStore, ScriptCall};
 use anyhow::{Context, bail};
@@ -136,13 +136,13 @@ impl Sale {
         self.store.lock_call(&self.at(), &ask)
     }
 
-    pub(super) fn at(&self) -> At {
+    pub(super) fn at(&self) -> CopyRef {
         let (config, event) = (bounds(), self.event.clone());
         let limits = Limits {
             key_seconds: config.key_seconds,
             declined_hold_seconds: config.declined_hold_seconds,
         };
-        At { event, generation: self.generation, now: Clock::System.now(), limits }
+        CopyRef { event, generation: self.generation, now: Clock::System.now(), limits }
     }
 
     /// Holds that have a time to end.
@@ -180,6 +180,7 @@ fn bounds() -> Config {
     Config {
         seats_per_lock_max: 20,
         sweep_interval_ms: 100,
+        search_interval_ms: 5_000,
         sweep_batch_max: 2_000,
         seats_age_max_ms: 250,
         declined_hold_seconds: 120,

@@ -1,23 +1,23 @@
-//! A small house with a store behind it: the words that the suite's sentences are made of.
+//! A small fixture with a store behind it: the words that the suite's sentences are made of.
 use crate::store::{
-    Applied, At, Find, Limits, Loaded, Lock, Locked, Marked, Paid, Pay, SeatStore, SeatsCopy,
-    Snapshot, Swept, Truth,
+    Applied, CopyRef, Find, Limits, LoadOutcome, Lock, Locked, Paid, Pay, SeatSnapshot, SeatStore,
+    SeatsCopy, Swept, Truth,
 };
 use crate::{BookTarget, HoldRecord, Keyed, ReleaseAnswer, Wish};
 use ledger::{
-    AccountId, Booking, BookingId, BookingOutcome, BookingStatus, Clock, Currency, Event, IdSource,
-    Layout, Money, PaymentToken, PlaceBooking, QueueId, Row, SaleTerms, Seating, Section,
+    AccountId, Booking, BookingId, BookingOutcome, BookingStatus, Clock, Currency, Event, Fenced,
+    IdSource, Layout, Money, PaymentToken, PlaceBooking, QueueId, Row, SaleTerms, Seating, Section,
     SectionId, Timestamp,
 };
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When every house opens.
+/// When every fixture opens.
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// One event, in which an account may have four seats: five rows of ten, and a floor for fifty.
-pub struct House {
+pub struct Fixture {
     pub event: Arc<Event>,
     pub store: Arc<dyn SeatStore>,
     pub generation: u64,
@@ -25,25 +25,25 @@ pub struct House {
     pub clock: Clock,
 }
 
-impl House {
+impl Fixture {
     /// The first place of the floor.
     pub const FLOOR: u32 = 50;
 
-    /// A house of its own, whose copy is loaded and empty.
+    /// A fixture of its own, whose copy is loaded and empty.
     pub async fn open(store: Arc<dyn SeatStore>) -> Self {
-        let house = Self::closed(store);
-        assert_eq!(house.load(SeatsCopy::default()).await, Loaded::Swapped);
-        house
+        let fixture = Self::closed(store);
+        assert_eq!(fixture.load(SeatsCopy::default()).await, LoadOutcome::Swapped);
+        fixture
     }
 
-    /// A house of its own, of which the store has no copy yet.
+    /// A fixture of its own, of which the store has no copy yet.
     pub fn closed(store: Arc<dyn SeatStore>) -> Self {
         let ids = IdSource::system();
         let event = Arc::new(Self::event(&ids));
         Self { event, store, generation: 1, ids, clock: Clock::manual(NOW) }
     }
 
-    /// The event of a house.
+    /// The event of a fixture.
     pub fn event(ids: &IdSource) -> Event {
         let id = ids.event(NOW);
         let seats: Vec<_> = (1..=10).map(|n| Some(n.to_string())).collect();
@@ -66,7 +66,7 @@ impl House {
             name: "Night".into(),
             date: "2026-06-01".into(),
             timezone: "Europe/Vienna".into(),
-            venue: "House".into(),
+            venue: "Arena".into(),
             on_sale_at: NOW,
             terms,
             layout_version: 1,
@@ -75,17 +75,17 @@ impl House {
         }
     }
 
-    /// The same house on another store object: a process that came later.
+    /// The same fixture on another store object: a process that came later.
     #[must_use]
     pub fn on(&self, store: Arc<dyn SeatStore>, generation: u64) -> Self {
         let (event, ids, clock) = (self.event.clone(), self.ids.clone(), self.clock.clone());
         Self { event, store, generation, ids, clock }
     }
 
-    pub fn at(&self) -> At {
+    pub fn at(&self) -> CopyRef {
         let limits = Limits { key_seconds: 86_400, declined_hold_seconds: 120 };
         let now = self.clock.now();
-        At { event: self.event.clone(), generation: self.generation, now, limits }
+        CopyRef { event: self.event.clone(), generation: self.generation, now, limits }
     }
 
     pub fn wait_millis(&self, millis: i64) {
@@ -100,19 +100,19 @@ impl House {
         self.ids.account(NOW)
     }
 
-    pub async fn load(&self, copy: SeatsCopy) -> Loaded {
+    pub async fn load(&self, copy: SeatsCopy) -> LoadOutcome {
         self.store.load(&self.at(), copy).await.expect("the store answers")
     }
 
-    pub async fn kept(&self, mark: u64) -> Vec<HoldRecord> {
-        self.store.kept(&self.event, mark).await.expect("the store answers")
+    pub async fn surviving_holds(&self, generation: u64) -> Vec<HoldRecord> {
+        self.store.surviving_holds(&self.event, generation).await.expect("the store answers")
     }
 
     pub async fn wish(&self, who: &AccountId, wish: Wish, key: Option<(&str, u8)>) -> Locked {
         let minted = self.ids.hold(&self.event.id, self.clock.now());
         let key = key.map(keyed);
-        let ask = Lock { account: who.clone(), slot: None, wish, key, minted };
-        here(self.store.lock(&self.at(), &ask).await.expect("the store answers"))
+        let request = Lock { account: who.clone(), slot: None, wish, key, minted };
+        here(self.store.lock(&self.at(), &request).await.expect("the store answers"))
     }
 
     pub async fn lock(&self, who: &AccountId, places: &[u32]) -> Locked {
@@ -143,8 +143,9 @@ impl House {
         joins: Option<BookingId>,
     ) -> Paid {
         let payment_token = PaymentToken::parse("tok_good").expect("a valid token");
-        let ask = Pay { account: who.clone(), target, payment_token, key: key.map(keyed), joins };
-        here(self.store.pay(&self.at(), &ask).await.expect("the store answers"))
+        let request =
+            Pay { account: who.clone(), target, payment_token, key: key.map(keyed), joins };
+        here(self.store.pay(&self.at(), &request).await.expect("the store answers"))
     }
 
     /// A second payment of a hold whose booking the books have not decided.
@@ -205,7 +206,7 @@ impl House {
         found.pop().expect("the hold is known")
     }
 
-    pub async fn snapshot(&self) -> Snapshot {
+    pub async fn snapshot(&self) -> SeatSnapshot {
         here(self.store.snapshot(&self.at()).await.expect("the store answers"))
     }
 
@@ -218,10 +219,10 @@ impl House {
 
 /// The answer of a copy that must be there.
 #[track_caller]
-pub(super) fn here<T>(answer: Marked<T>) -> T {
+pub(super) fn here<T>(answer: Fenced<T>) -> T {
     match answer {
-        Marked::Here(answer) => answer,
-        Marked::Lost => panic!("the copy was lost"),
+        Fenced::Is(answer) => answer,
+        Fenced::Lost => panic!("the copy was lost"),
     }
 }
 
