@@ -76,7 +76,7 @@ enum Work {
 pub(crate) enum Carried {
     /// Ends with its client.
     Along(Running),
-    /// Goes on when its client goes away (rule 18).
+    /// Goes on when its client goes away (`effects-outlive-clients`).
     Through(Surviving<Running>),
 }
 

@@ -1,4 +1,4 @@
-//! Idempotency keys: the same key and body get the same answer, and one effect (rule 18).
+//! Idempotency keys: the same key and body get the same answer, and one effect.
 use crate::body::Body;
 use crate::exchange::{Exchange, Outcome, Received};
 use crate::problem::{Code, Problem};

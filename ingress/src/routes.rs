@@ -16,7 +16,7 @@ pub(crate) enum Run {
     Watch(Handler),
     /// Changes nothing; ends with its client.
     Read(Handler),
-    /// Changes something; goes on without its client (rule 18).
+    /// Changes something; goes on without its client (`effects-outlive-clients`).
     Change(Handler),
 }
 

@@ -70,7 +70,7 @@ pub(crate) struct Flags {
     fresh: fresh::FreshFlags,
 }
 
-/// What a ratio must reach, from performance.md.
+/// What a ratio must reach.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Row {
     stage: &'static str,

@@ -1,4 +1,5 @@
 //! What one person saw, in the order it was seen: the evidence that the judge works on.
+use ledger::audit::Invariant;
 
 /// Microseconds since the run began.
 pub(crate) type Micros = u64;
@@ -66,23 +67,11 @@ pub(crate) struct Keyed {
     pub(crate) answer: String,
 }
 
-/// An invariant that single answers are evidence for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rule {
-    /// Same key, same answer.
-    I7,
-    /// What was acknowledged is there.
-    I8,
-    /// Nothing is accepted from the wrong person or altered.
-    I12,
-    /// Holds end on time, not early.
-    I17,
-}
-
 /// One question with a known right answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    pub(crate) rule: Rule,
+    /// The invariant that it is evidence for.
+    pub(crate) invariant: Invariant,
     pub(crate) question: &'static str,
     pub(crate) expected: &'static str,
     pub(crate) got: String,
@@ -127,12 +116,12 @@ impl History {
 
     pub(crate) fn sample(
         &mut self,
-        rule: Rule,
+        invariant: Invariant,
         question: &'static str,
         expected: &'static str,
         got: impl Into<String>,
     ) {
-        self.samples.push(Sample { rule, question, expected, got: got.into() });
+        self.samples.push(Sample { invariant, question, expected, got: got.into() });
     }
 
     pub(crate) fn keyed(&mut self, key: &str, answer: impl Into<String>) {

@@ -1,7 +1,8 @@
 //! The verdicts that need no look into the stores: what clients saw must fit together.
-use crate::history::{End, History, Rule};
+use crate::history::{End, History};
 use crate::people::{Persona, Plan};
 use crate::scenario::Scenario;
+use ledger::audit::Invariant;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is known about one invariant.
@@ -24,25 +25,19 @@ pub(crate) fn judge(
     plans: &[Plan],
     histories: &[History],
     one_node: bool,
-) -> BTreeMap<&'static str, Verdict> {
+) -> BTreeMap<Invariant, Verdict> {
     let mut verdicts = BTreeMap::from([
-        ("I1", one_owner(histories)),
-        ("I4", bookings_end(histories)),
-        ("I7", same_key_same_answer(histories)),
-        ("I8", kept_promises(histories)),
-        ("I9", fair_order(histories, one_node)),
-        ("I12", Verdict::default()),
-        ("I17", exclusive_holds(histories)),
-        ("I22", progress(scenario, plans, histories)),
+        (Invariant::I1, one_owner(histories)),
+        (Invariant::I4, bookings_end(histories)),
+        (Invariant::I7, same_key_same_answer(histories)),
+        (Invariant::I8, kept_promises(histories)),
+        (Invariant::I9, fair_order(histories, one_node)),
+        (Invariant::I12, Verdict::default()),
+        (Invariant::I17, exclusive_holds(histories)),
+        (Invariant::I22, progress(scenario, plans, histories)),
     ]);
     for sample in histories.iter().flat_map(|history| &history.samples) {
-        let name = match sample.rule {
-            Rule::I7 => "I7",
-            Rule::I8 => "I8",
-            Rule::I12 => "I12",
-            Rule::I17 => "I17",
-        };
-        let verdict = verdicts.entry(name).or_default();
+        let verdict = verdicts.entry(sample.invariant).or_default();
         verdict.checked += 1;
         if sample.got != sample.expected {
             let (question, expected, got) = (sample.question, sample.expected, &sample.got);

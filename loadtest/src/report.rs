@@ -4,16 +4,13 @@ use crate::judge::Verdict;
 use crate::latency::Figures;
 use crate::operator::{AuditLine, AuditVerdict};
 use crate::scenario::Scenario;
-use serde::Serialize;
+use ledger::audit::Invariant;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 
 /// Breaches and faults that are written out; the rest is counted.
 const EXAMPLES_MAX: usize = 5;
-
-/// An invariant's number: I1 to I22, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Invariant(u8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +23,7 @@ pub(crate) enum Standing {
 /// What the clients and the audit together say about one invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
+    pub(crate) name: &'static str,
     pub(crate) verdict: Standing,
     /// Things looked at, by clients and by the audit.
     pub(crate) checked: u64,
@@ -59,6 +57,7 @@ pub(crate) struct Report {
     pub(crate) rate_per_minute: u32,
     pub(crate) capacity: u32,
     pub(crate) seed: u64,
+    #[serde(serialize_with = "by_number")]
     pub(crate) invariants: BTreeMap<Invariant, Line>,
     pub(crate) latency_ms: BTreeMap<&'static str, Figures>,
     pub(crate) duration_seconds: f64,
@@ -73,30 +72,16 @@ pub(crate) struct Measured {
     pub(crate) duration_seconds: f64,
 }
 
-impl Invariant {
-    /// Reads "I7".
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        text.strip_prefix('I')?.parse().ok().map(Self)
-    }
-}
-
-impl Display for Invariant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "I{}", self.0)
-    }
-}
-
-impl Serialize for Invariant {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
+/// Invariants are keyed by their number; the name stands beside the verdict.
+fn by_number<S: Serializer>(lines: &BTreeMap<Invariant, Line>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(lines.iter().map(|(invariant, line)| (invariant.to_string(), line)))
 }
 
 impl Report {
     pub(crate) fn new(
         scenario: &Scenario,
         histories: &[History],
-        clients: &BTreeMap<&'static str, Verdict>,
+        clients: &BTreeMap<Invariant, Verdict>,
         audit: &[AuditLine],
         measured: Measured,
     ) -> Self {
@@ -147,8 +132,10 @@ impl Report {
         let broken = self.invariants.iter().filter(|(_, line)| line.verdict == Standing::Broken);
         let breaches = broken.flat_map(|(invariant, line)| {
             let count = line.breaches;
-            let first = line.examples.iter().map(move |what| format!("{invariant} {what}"));
-            first.chain(std::iter::once(format!("{invariant} broken {count} times")))
+            let name = format!("{invariant} {}", line.name);
+            let last = format!("{name} broken {count} times");
+            let first = line.examples.iter().map(move |what| format!("{name} {what}"));
+            first.chain(std::iter::once(last))
         });
         let faults = self.faults.iter().map(|(fault, count)| format!("{count} times: {fault}"));
         breaches.chain(faults).collect()
@@ -199,11 +186,12 @@ impl Report {
 
 fn write_line(to: &mut String, invariant: Invariant, line: &Line) -> fmt::Result {
     let (checked, by) = (line.checked, line.by.join(" and "));
+    write!(to, "{invariant} {} ", line.name)?;
     match line.verdict {
-        Standing::Held => writeln!(to, "{invariant} held {checked} checked by {by}"),
-        Standing::NotChecked => writeln!(to, "{invariant} not checked"),
+        Standing::Held => writeln!(to, "held {checked} checked by {by}"),
+        Standing::NotChecked => writeln!(to, "not checked"),
         Standing::Broken => {
-            writeln!(to, "{invariant} BROKEN {} times, {checked} checked by {by}", line.breaches)?;
+            writeln!(to, "BROKEN {} times, {checked} checked by {by}", line.breaches)?;
             line.examples.iter().try_for_each(|example| writeln!(to, "    {example}"))
         }
     }
@@ -211,10 +199,11 @@ fn write_line(to: &mut String, invariant: Invariant, line: &Line) -> fmt::Result
 
 /// Broken if anyone found a breach; held if anyone looked and nobody found one.
 fn merged(
-    clients: &BTreeMap<&'static str, Verdict>,
+    clients: &BTreeMap<Invariant, Verdict>,
     audit: &[AuditLine],
 ) -> BTreeMap<Invariant, Line> {
-    let none = || Line {
+    let none = |invariant: Invariant| Line {
+        name: invariant.name(),
         verdict: Standing::NotChecked,
         checked: 0,
         by: vec![],
@@ -222,9 +211,8 @@ fn merged(
         examples: vec![],
     };
     let mut lines: BTreeMap<Invariant, Line> = BTreeMap::new();
-    let named = clients.iter().filter_map(|(name, seen)| Some((Invariant::parse(name)?, seen)));
-    for (invariant, seen) in named {
-        let line = lines.entry(invariant).or_insert_with(none);
+    for (invariant, seen) in clients {
+        let line = lines.entry(*invariant).or_insert_with(|| none(*invariant));
         if seen.checked > 0 || !seen.breaches.is_empty() {
             line.verdict = if seen.breaches.is_empty() { Standing::Held } else { Standing::Broken };
             line.by.push("clients");
@@ -235,7 +223,7 @@ fn merged(
     }
     let named = audit.iter().filter_map(|seen| Some((Invariant::parse(&seen.invariant)?, seen)));
     for (invariant, seen) in named {
-        let line = lines.entry(invariant).or_insert_with(none);
+        let line = lines.entry(invariant).or_insert_with(|| none(invariant));
         match seen.verdict {
             AuditVerdict::NotChecked => continue,
             AuditVerdict::Held if line.verdict == Standing::Broken => {}

@@ -8,6 +8,7 @@ use crate::people::{Person, Persona, Plan, Sale, Weather, plans};
 use crate::report::{Measured, Report};
 use crate::scenario::{Scenario, sections};
 use anyhow::{Context, bail};
+use ledger::audit::Invariant;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl Crowd {
         let mut clients = judge(scenario, &self.people, histories, target.one_node);
         let map = map_disagrees(sale, histories).await;
         if let Some(breach) = map.unwrap_or_else(|error| Some(format!("{error:#}"))) {
-            clients.entry("I8").or_default().breaches.push(breach);
+            clients.entry(Invariant::I8).or_default().breaches.push(breach);
         }
         let audit = target.tidegate.audit().await?;
         let measured = Measured {

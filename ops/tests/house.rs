@@ -1,6 +1,7 @@
 //! The house rules that a script can hold: what depends on what, what a file looks like, and what
 //! may be linked in.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use ledger::audit::Invariant;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,11 @@ fn metadata() -> Value {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
+    texts(&["rs"])
+}
+
+/// Every file with one of these extensions.
+fn texts(extensions: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|name| root().join(name)).collect();
     while let Some(folder) = folders.pop() {
@@ -144,7 +150,7 @@ fn sources() -> Vec<(PathBuf, String)> {
                 && path.file_name().is_some_and(|n| n != "target" && n != "node_modules")
             {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| extensions.iter().any(|one| e == *one)) {
                 let text = std::fs::read_to_string(&path).unwrap();
                 found.push((path, text));
             }
@@ -296,6 +302,55 @@ fn nothing_banned_is_linked_and_every_licence_is_allowed() {
         let from_registry = package["source"].as_str();
         let registry = from_registry.is_none_or(|source| source.starts_with("registry+"));
         assert!(registry, "{name} comes from {from_registry:?}");
+    }
+}
+
+#[test]
+fn rules_are_cited_by_name() {
+    let mut faults = Vec::new();
+    for (path, text) in texts(&["rs", "lua", "sql", "toml", "sh"]) {
+        let lines = text.lines().zip(1..).filter(|(line, _)| cites_a_number(line));
+        faults.extend(lines.map(|(line, at)| format!("{}:{at}: {line}", path.display())));
+    }
+    assert!(faults.is_empty(), "INVARIANTS.md names the rules:\n{}", faults.join("\n"));
+}
+
+/// True where the word "rule" has a number after it.
+fn cites_a_number(line: &str) -> bool {
+    let words: Vec<String> = line.split_whitespace().map(str::to_ascii_lowercase).collect();
+    words.windows(2).any(|pair| {
+        let word = pair[0].trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        matches!(word, "rule" | "rules") && pair[1].starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+#[test]
+fn a_citation_by_number_is_recognised() {
+    for (line, expected) in [
+        // Split, so that this table does not find itself.
+        (concat!("/// Sets places (ru", "le 10)."), true),
+        (concat!("//! Ru", "les 12 to 14. One transaction"), true),
+        ("/// The rule of three", false),
+        ("a ruler 3 feet long", false),
+    ] {
+        assert_eq!(cites_a_number(line), expected, "{line}");
+    }
+}
+
+/// Every invariant that the audit and the load run know stands in INVARIANTS.md under the same
+/// number and name, and the files that are named there exist.
+#[test]
+fn the_page_of_invariants_is_the_table_in_the_code() {
+    let page = std::fs::read_to_string(root().join("INVARIANTS.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| I")?.split(" | ");
+        Some((format!("I{}", cells.next()?), cells.next()?.to_owned()))
+    });
+    let known = Invariant::ALL.map(|(invariant, name)| (invariant.to_string(), name.to_owned()));
+    assert_eq!(rows.collect::<Vec<_>>(), known);
+    let files = page.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs"));
+    for file in files {
+        assert!(root().join(file).is_file(), "INVARIANTS.md names {file}, which is not there");
     }
 }
 

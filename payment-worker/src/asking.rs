@@ -126,7 +126,7 @@ fn result_of(answer: ChargeAnswer) -> ChargeResult {
     }
 }
 
-/// Rule 14: while the gateway remembers the key, the identical charge may be sent again; later
+/// While the gateway remembers the key, the identical charge may be sent again; later
 /// that could charge twice.
 fn key_is_remembered(submitted: Option<Timestamp>, now: Timestamp, window_seconds: u32) -> bool {
     submitted.is_some_and(|submitted| now < submitted.plus_seconds(window_seconds))

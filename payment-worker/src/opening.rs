@@ -36,9 +36,9 @@ impl Opener {
         subscription.next(free.min(room).clamp(1, self.batch_max)).await
     }
 
-    /// Rule 13: one transaction for the places, then one for the cancels. While the books are down
+    /// One transaction for the places, then one for the cancels. While the books are down
     /// this waits, and nothing is charged. Only an attempt that this call commits is charged here:
-    /// an earlier one has its next try on record, and the reconciler keeps its pace (rule 14).
+    /// an earlier one has its next try on record, and the reconciler keeps its pace.
     pub(crate) async fn open(&self, batch: u64, segment: Segment) {
         let Segment { places, cancels } = segment;
         let Self { purchases, clock, .. } = self;

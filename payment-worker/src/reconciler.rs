@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// Takes up what the worker left (rules 14 and 15), by interval and in bounded batches.
+/// Takes up what the worker left, by interval and in bounded batches.
 #[derive(Clone)]
 pub struct Reconciler {
     config: Config,

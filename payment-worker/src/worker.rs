@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The loop from intent to settled (rules 3 and 13 to 16).
+/// The loop from intent to settled.
 ///
 /// Three parts hand work on: the intake reads a batch, has it opened in one transaction and goes on
 /// reading; the desk charges and settles; the publisher appends the outcomes and reports back, so

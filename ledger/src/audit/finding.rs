@@ -1,6 +1,6 @@
 //! What the audit says, an invariant at a time.
 
-/// The invariants by number; `invariants.md` in the documentation words them.
+/// The invariants by number; INVARIANTS.md says what each promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Invariant {
     I1 = 1,
@@ -28,32 +28,44 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    pub const ALL: [Self; 22] = [
-        Self::I1,
-        Self::I2,
-        Self::I3,
-        Self::I4,
-        Self::I5,
-        Self::I6,
-        Self::I7,
-        Self::I8,
-        Self::I9,
-        Self::I10,
-        Self::I11,
-        Self::I12,
-        Self::I13,
-        Self::I14,
-        Self::I15,
-        Self::I16,
-        Self::I17,
-        Self::I18,
-        Self::I19,
-        Self::I20,
-        Self::I21,
-        Self::I22,
+    /// Every invariant with its name, in the order of their numbers.
+    pub const ALL: [(Self, &str); 22] = [
+        (Self::I1, "one-owner-per-seat"),
+        (Self::I2, "captures-are-kept-or-refunded"),
+        (Self::I3, "ledger-balances"),
+        (Self::I4, "bookings-reach-an-end"),
+        (Self::I5, "claim-before-charge"),
+        (Self::I6, "one-capture-per-booking"),
+        (Self::I7, "same-key-same-answer"),
+        (Self::I8, "answers-are-true"),
+        (Self::I9, "numbers-given-once"),
+        (Self::I10, "admission-rate-holds"),
+        (Self::I11, "capacity-holds"),
+        (Self::I12, "forgeries-refused"),
+        (Self::I13, "account-caps-hold"),
+        (Self::I14, "all-seats-or-none"),
+        (Self::I15, "history-only-grows"),
+        (Self::I16, "every-message-has-its-effect"),
+        (Self::I17, "holds-end-on-time"),
+        (Self::I18, "legal-states-only"),
+        (Self::I19, "refunds-exist-once"),
+        (Self::I20, "bounded-resources"),
+        (Self::I21, "no-secret-leaks"),
+        (Self::I22, "progress"),
     ];
+
+    /// What it is called, everywhere.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(one, _)| *one == self).map_or("", |(_, name)| name)
+    }
+
+    /// Reads a number such as `I7`.
+    pub fn parse(number: &str) -> Option<Self> {
+        Self::ALL.iter().map(|(one, _)| *one).find(|one| one.to_string() == number)
+    }
 }
 
+/// The number alone: `I7`.
 impl std::fmt::Display for Invariant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "I{}", *self as u8)
@@ -93,10 +105,11 @@ impl Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { invariant, verdict, checked, of } = self;
+        write!(f, "{invariant} {} ", invariant.name())?;
         match verdict {
-            Verdict::Held => write!(f, "{invariant} held {checked} {of} checked"),
-            Verdict::Broken(detail) => write!(f, "{invariant} BROKEN {detail}"),
-            Verdict::NotChecked(reason) => write!(f, "{invariant} not checked: {reason}"),
+            Verdict::Held => write!(f, "held {checked} {of} checked"),
+            Verdict::Broken(detail) => write!(f, "BROKEN {detail}"),
+            Verdict::NotChecked(reason) => write!(f, "not checked: {reason}"),
         }
     }
 }

@@ -4,6 +4,9 @@ use super::finding::{Finding, Invariant, Verdict};
 /// Breaches that a finding names; the rest is counted.
 const EXAMPLES_MAX: usize = 5;
 
+/// The reason of a check that found nothing to look at: it holds by default, and proves nothing.
+const NOTHING_HAPPENED: &str = "nothing happened";
+
 #[derive(Default)]
 pub(super) struct Tally {
     checked: u64,
@@ -33,7 +36,9 @@ impl Tally {
 
     pub(super) fn finding(self, invariant: Invariant, of: &'static str) -> Finding {
         let Self { checked, breaches, examples } = self;
-        let verdict = if breaches == 0 {
+        let verdict = if breaches == 0 && checked == 0 {
+            Verdict::NotChecked(NOTHING_HAPPENED)
+        } else if breaches == 0 {
             Verdict::Held
         } else {
             let more = breaches.saturating_sub(examples.len() as u64);

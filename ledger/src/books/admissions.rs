@@ -65,7 +65,7 @@ pub enum Raised {
 }
 
 /// The record of queues and admissions. Leases, steps and admissions read the generation under
-/// the same lock as they write, and are refused under an older one (rule 1).
+/// the same lock as they write, and are refused under an older one (`copies-are-fenced`).
 #[async_trait]
 pub trait Admissions: Send + Sync {
     /// The queue's progress; `None` when there is no such queue.

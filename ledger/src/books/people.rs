@@ -27,7 +27,7 @@ pub trait Accounts: Send + Sync {
     async fn set_role(&self, username: &str, role: Role) -> Result<bool, StoreError>;
 }
 
-/// What makes two requests the same (rule 18).
+/// What makes two requests the same (`one-key-one-effect`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     /// The account, or the peer's scope for routes without a login.
@@ -47,7 +47,7 @@ pub struct RequestAnswer {
     pub body: Vec<u8>,
 }
 
-/// How long the one who began a request has it to itself (rule 18).
+/// How long the one who began a request has it to itself.
 pub const REQUEST_LEASE_SECONDS: u32 = 30;
 
 /// The answer to beginning a keyed request.

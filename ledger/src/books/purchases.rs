@@ -98,7 +98,7 @@ pub struct ScanResult {
 /// The record of who bought what and what was paid.
 #[async_trait]
 pub trait Purchases: Send + Sync {
-    /// Rules 12 to 14. One transaction opens each booking, claims its seats (unique per live
+    /// One transaction opens each booking, claims its seats (unique per live
     /// `(event, place)`), counts them against the account's cap, and commits the attempt. A
     /// command past its deadline with no attempt is `expired`; one that gets fewer seats than it
     /// asked for is taken out whole and tried alone. Answers are in the order of `batch`.
@@ -113,7 +113,7 @@ pub trait Purchases: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError>;
 
-    /// Rule 16, by [`cancel`](crate::purchase::cancel). Returns what to publish (also when it was
+    /// Cancels by [`cancel`](crate::purchase::cancel). Returns what to publish (also when it was
     /// over before). A booking that was never opened is unknown here and is left out.
     async fn cancel(
         &self,

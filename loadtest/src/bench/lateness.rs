@@ -1,4 +1,4 @@
-//! Lateness against the bound that performance.md sets for it.
+//! Lateness against the bound that is set for it.
 use std::fmt;
 use std::time::Duration;
 

@@ -223,10 +223,10 @@ fn samples_count_for_their_invariant() {
     let scenario = small(20, 5);
     let people = plans(&scenario);
     let mut history = person(0);
-    history.sample(Rule::I12, "asked well", "409 token_used", "409 token_used");
-    history.sample(Rule::I12, "claim with another's token", "409 token_used", "200");
+    history.sample(Invariant::I12, "asked well", "409 token_used", "409 token_used");
+    history.sample(Invariant::I12, "claim with another's token", "409 token_used", "200");
     let verdicts = judge(&scenario, &people, &[history], true);
-    assert_eq!(verdicts["I12"].checked, 2);
+    assert_eq!(verdicts[&Invariant::I12].checked, 2);
     let breach = "claim with another's token: 200 instead of 409 token_used";
-    check(&verdicts["I12"], &[breach], "I12");
+    check(&verdicts[&Invariant::I12], &[breach], "I12");
 }

@@ -1,9 +1,10 @@
 //! Waiting: join, watch the public board at the pace it asks for, claim when called.
 use super::person::{Exit, Person, Step, read, unexpected};
 use super::plan::Persona;
-use crate::history::{End, Joined, Micros, Rule, Sighting};
+use crate::history::{End, Joined, Micros, Sighting};
 use crate::http::{Answer, Request};
 use crate::latency::Route;
+use ledger::audit::Invariant;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
@@ -91,7 +92,12 @@ impl Person {
         let again = self.join_request().with("queue-token", &place.token);
         let again = if self.plan.joins_with_login { again.login(&self.login) } else { again };
         let answer = self.ask(Route::Join, &again).await?;
-        self.history.sample(Rule::I8, "join again with the own token", "200", answer.summary());
+        self.history.sample(
+            Invariant::I8,
+            "join again with the own token",
+            "200",
+            answer.summary(),
+        );
         if answer.status == 200 {
             let same: Place = read(Route::Join, &answer)?;
             self.saw(same.entry, same.number, same.ahead);
@@ -206,7 +212,7 @@ impl Person {
             let leave = Request::delete(format!("/api/queue/{}/me", self.sale.queue));
             let leave = leave.with("queue-token", &place.token);
             let answer = self.ask(Route::Leave, &leave).await?;
-            self.history.sample(Rule::I8, "leave the line", "204", answer.summary());
+            self.history.sample(Invariant::I8, "leave the line", "204", answer.summary());
         }
         Err(Exit::Ended(End::Left))
     }

@@ -2,9 +2,10 @@
 use super::line::{Pass, Place};
 use super::person::{Person, Step, read};
 use super::seats::Hold;
-use crate::history::{End, Rule};
+use crate::history::End;
 use crate::http::{Answer, Request};
 use crate::latency::Route;
+use ledger::audit::Invariant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,17 +19,17 @@ impl Person {
     pub(super) async fn share(&mut self, place: &Place, pass: &Pass) -> Step<()> {
         let Some(friend) = self.friend.clone() else { return Ok(()) };
         let answer = self.claim_as(&friend, &place.token).await?;
-        self.refused(Rule::I12, "claim with another's token", "409 token_used", &answer);
+        self.refused(Invariant::I12, "claim with another's token", "409 token_used", &answer);
 
         let body = json!({"event_id": self.sale.event, "best_available": {"quantity": 1}});
         let lock = Request::post("/api/tickets/lock", &body);
         let stolen = lock.clone().login(&friend).with("admission-pass", &pass.jwt);
         let answer = self.ask(Route::Lock, &stolen).await?;
-        self.refused(Rule::I12, "lock with another's pass", "403 pass_invalid", &answer);
+        self.refused(Invariant::I12, "lock with another's pass", "403 pass_invalid", &answer);
 
         let altered = lock.login(&self.login).with("admission-pass", &altered(&pass.jwt));
         let answer = self.ask(Route::Lock, &altered).await?;
-        self.refused(Rule::I12, "lock with an altered pass", "403 pass_invalid", &answer);
+        self.refused(Invariant::I12, "lock with an altered pass", "403 pass_invalid", &answer);
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl Person {
         }
         let other = json!({"event_id": self.sale.event, "seat_number": 1});
         let answer = self.ask(Route::Lock, &self.lock_request(pass, key, &other)).await?;
-        self.refused(Rule::I7, "one key, another body", "422 idempotency_mismatch", &answer);
+        self.refused(Invariant::I7, "one key, another body", "422 idempotency_mismatch", &answer);
         Ok(one)
     }
 
@@ -63,12 +64,12 @@ impl Person {
             // An answer that came after the hold's time says nothing about the hold.
             if !self.is_over(hold) {
                 let seat = map.0.get(number - 1..number).unwrap_or("?").to_owned();
-                self.history.sample(Rule::I17, "a held seat on the map", "h", seat);
+                self.history.sample(Invariant::I17, "a held seat on the map", "h", seat);
             }
         }
         self.sleep_till(hold.expires + Duration::from_secs(1)).await;
         let answer = self.ask(Route::Book, &self.book_request(hold, "late", "tok_good")).await?;
-        self.refused(Rule::I17, "pay for an expired hold", "410 hold_expired", &answer);
+        self.refused(Invariant::I17, "pay for an expired hold", "410 hold_expired", &answer);
 
         self.sleep_till(hold.expires + FREED_WITHIN).await;
         let asked = self.sale.now();
@@ -76,7 +77,7 @@ impl Person {
         let answer = self.ask(Route::Lock, &request).await?;
         let again = if answer.status == 200 { hold_of(&answer)? } else { String::new() };
         let got = if again == hold.id { "the old hold" } else { "freed" };
-        self.history.sample(Rule::I17, "seats 5 s after their hold", "freed", got);
+        self.history.sample(Invariant::I17, "seats 5 s after their hold", "freed", got);
         if answer.status == 200 && again != hold.id {
             let new = self.take_hold(&answer, hold.body.clone(), hold.picked, asked)?;
             self.release(&new).await?;
@@ -86,12 +87,12 @@ impl Person {
 
     fn refused(
         &mut self,
-        rule: Rule,
+        invariant: Invariant,
         question: &'static str,
         expected: &'static str,
         answer: &Answer,
     ) {
-        self.history.sample(rule, question, expected, answer.summary());
+        self.history.sample(invariant, question, expected, answer.summary());
     }
 }
 

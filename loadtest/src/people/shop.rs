@@ -3,9 +3,10 @@ use super::line::Pass;
 use super::person::{Exit, Person, Step, read, unexpected};
 use super::plan::Persona;
 use super::seats::Hold;
-use crate::history::{BookingSeen, End, Micros, Rule};
+use crate::history::{BookingSeen, End, Micros};
 use crate::http::Request;
 use crate::latency::Route;
+use ledger::audit::Invariant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl Person {
                 (410, "hold_expired") => {
                     let late = self.is_over(hold);
                     let got = if late { "202".into() } else { answer.summary() };
-                    self.history.sample(Rule::I8, "book a live hold", "202", got);
+                    self.history.sample(Invariant::I8, "book a live hold", "202", got);
                 }
                 _ => return Err(unexpected(Route::Book, &answer)),
             }
@@ -178,7 +179,7 @@ impl Person {
             answer = self.ask(Route::Release, &request).await?;
         }
         let got = if self.is_over(hold) { "204".to_owned() } else { answer.summary() };
-        self.history.sample(Rule::I8, "release a live hold", "204", got);
+        self.history.sample(Invariant::I8, "release a live hold", "204", got);
         Ok(())
     }
 

@@ -31,8 +31,10 @@ fn report() -> Report {
     let left = History { end: End::Left, sheds: 2, lost: 1, ..History::new(1) };
     let mut failed = History::new(2);
     failed.faults.push("lock: 500".to_owned());
-    let clients =
-        BTreeMap::from([("I1", verdict(1, &[])), ("I12", verdict(4, &["pass accepted"]))]);
+    let clients = BTreeMap::from([
+        (Invariant::I1, verdict(1, &[])),
+        (Invariant::I12, verdict(4, &["pass accepted"])),
+    ]);
     let audit = [
         audited("I1", AuditVerdict::Held, None),
         audited("I2", AuditVerdict::Held, None),
@@ -54,8 +56,8 @@ fn the_text_report_names_breaches_and_errors() {
     let text = report().text();
     for line in [
         "users 3  joined 0  admitted 1  held 0  booked 1  confirmed 1",
-        "I1 held 11 checked by clients and audit",
-        "I12 BROKEN 1 times, 4 checked by clients",
+        "I1 one-owner-per-seat held 11 checked by clients and audit",
+        "I12 forgeries-refused BROKEN 1 times, 4 checked by clients",
         "    pass accepted",
         "error, 1 times: lock: 500",
         "FAILED in 6.5 s",
@@ -68,14 +70,14 @@ fn the_text_report_names_breaches_and_errors() {
 fn a_run_passes_only_without_breach_and_error() {
     let mut good = report();
     (good.errors, good.faults) = (0, BTreeMap::new());
-    good.invariants.remove(&Invariant(12));
+    good.invariants.remove(&Invariant::I12);
     assert!(good.passed());
     for spoil in [
         |report: &mut Report| report.errors = 1,
         |report: &mut Report| report.oversold = 1,
         |report: &mut Report| report.faults = BTreeMap::from([("x".to_owned(), 1)]),
         |report: &mut Report| {
-            report.invariants.get_mut(&Invariant(1)).unwrap().verdict = Standing::Broken;
+            report.invariants.get_mut(&Invariant::I1).unwrap().verdict = Standing::Broken;
         },
     ] {
         let mut bad = good.clone();
@@ -97,8 +99,9 @@ fn broken_wins_and_not_checked_never_does() {
         (verdict(0, &[]), Held, Standing::Held),
     ] {
         let case = format!("{clients:?} {audit:?}");
-        let lines = merged(&BTreeMap::from([("I7", clients)]), &[audited("I7", audit, None)]);
-        assert_eq!(lines[&Invariant(7)].verdict, expected, "{case}");
+        let lines =
+            merged(&BTreeMap::from([(Invariant::I7, clients)]), &[audited("I7", audit, None)]);
+        assert_eq!(lines[&Invariant::I7].verdict, expected, "{case}");
     }
 }
 

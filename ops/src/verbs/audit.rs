@@ -1,4 +1,4 @@
-//! `tidegate audit`: every invariant that the stores can answer, one line each.
+//! `tidegate audit`: one line for every invariant, and a verdict where the stores can answer.
 use super::print;
 use crate::Failure;
 use crate::cli::Audit;
@@ -54,6 +54,7 @@ fn json(findings: &[Finding]) -> anyhow::Result<String> {
             };
             serde_json::json!({
                 "invariant": finding.invariant.to_string(),
+                "name": finding.invariant.name(),
                 "verdict": verdict,
                 "detail": detail,
                 "checked": finding.checked,

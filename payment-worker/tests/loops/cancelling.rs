@@ -1,4 +1,4 @@
-//! Rule 16: a cancel at every stage of a booking, with the money right at the end.
+//! A cancel at every stage of a booking, with the money right at the end.
 use crate::faults::Faults;
 use crate::world::World;
 use ledger::conformance::sample::cancel_of;

@@ -66,7 +66,7 @@ async fn a_command_delivered_again_is_charged_once_and_announced_again() {
     world.gateway.release();
     // The next one knows of the attempt and leaves it to the reconciler.
     world.work_until(async || world.backlog().await == 0).await;
-    assert_eq!(world.gateway.seen().charges.len(), 1, "rule 14: not before its next try");
+    assert_eq!(world.gateway.seen().charges.len(), 1, "not before its next try");
     world.resolve_due().await;
     assert!(world.settled(&[&place]).await && world.is(&place, BookingStatus::Confirmed).await);
     let announced = async || world.announcements(&place.booking_id).await.len();
@@ -74,7 +74,7 @@ async fn a_command_delivered_again_is_charged_once_and_announced_again() {
     // The command itself comes a second time, as HoldSweeper may append it.
     world.append_places(&[&place, &place]).await;
     world.work_until(async || world.settled(&[&place]).await).await;
-    assert_eq!(announced().await, 2, "rule 11: whoever missed the outcome gets it again");
+    assert_eq!(announced().await, 2, "whoever missed the outcome gets it again");
     assert_eq!(world.charges().await.len(), 1);
     assert_eq!(world.transfers().await.len(), 1);
     world.assert_sound(&[&place]).await;

@@ -1,4 +1,4 @@
-//! Rule 1 beside transactions that have not ended: who decided under an older generation waits for
+//! Generations beside transactions that have not ended: who decided under an older one waits for
 //! the one who raises it, and is refused.
 use super::Rival;
 use crate::testing::{TestPostgres, postgres};
