@@ -10,7 +10,7 @@ mod stack;
 
 use crate::operator::Tidegate;
 use crate::say;
-use crate::spike::Crowd;
+use crate::spike::{Behind, Crowd};
 use anyhow::Context;
 use clap::Args;
 use matrix::Fault;
@@ -99,16 +99,18 @@ async fn suffer(
     let target = rig.target();
     let scenario = fault.scenario(flags);
     let crowd = Crowd::gather(&target, &scenario).await?;
-    let (seen, injected) = tokio::join!(crowd.visit(), async {
+    let mut behind = Behind::of(&target).await?;
+    let (seen, injected) = tokio::join!(behind.beside(crowd.visit()), async {
         sleep(matrix::BEFORE).await;
         let injected = inject::inject(fault, flags, &mut rig, &crowd.sale).await;
         (injected, Instant::now())
     });
     let (histories, (injected, healed)) = (seen?, injected);
     sleep(SETTLED_WITHIN).await;
-    let report = crowd.report(&target, &histories).await?;
-    let recovered = crowd.sale.weather.recovered_after(healed);
-    let slowest = crowd.sale.weather.slowest_refusal();
+    behind.messages = rig.messages().await?;
+    let report = crowd.report(&target, &histories, &behind).await?;
+    let recovered = crowd.sale.fault_history.recovered_after(healed);
+    let slowest = crowd.sale.fault_history.slowest_refusal();
     let stopped = rig.stop().await;
     Ok(Row::new(fault, injected, recovered, slowest, report, stopped))
 }

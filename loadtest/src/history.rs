@@ -1,4 +1,5 @@
 //! What one person saw, in the order it was seen: the evidence that the judge works on.
+use crate::canaries::{Fingerprint, Secret};
 use ledger::audit::Invariant;
 
 /// Microseconds since the run began.
@@ -9,6 +10,8 @@ pub(crate) type Micros = u64;
 pub(crate) enum End {
     Confirmed,
     Declined,
+    /// Bought, and gave it back for the money.
+    Refunded,
     /// Came too late for a place, or the session ran out.
     Missed,
     /// Walked away, or heard while waiting that all is sold.
@@ -88,6 +91,8 @@ pub(crate) struct History {
     pub(crate) holds: Vec<HoldSeen>,
     pub(crate) bookings: Vec<BookingSeen>,
     pub(crate) keyed: Vec<Keyed>,
+    /// What this person was given and nobody else may see, besides the login token.
+    pub(crate) secrets: Vec<(Secret, Fingerprint)>,
     pub(crate) samples: Vec<Sample>,
     /// Refusals that ask to come again: 503 and 429 with `Retry-After`.
     pub(crate) sheds: u32,
@@ -107,6 +112,7 @@ impl History {
             holds: Vec::new(),
             bookings: Vec::new(),
             keyed: Vec::new(),
+            secrets: Vec::new(),
             samples: Vec::new(),
             sheds: 0,
             lost: 0,
@@ -122,6 +128,10 @@ impl History {
         got: impl Into<String>,
     ) {
         self.samples.push(Sample { invariant, question, expected, got: got.into() });
+    }
+
+    pub(crate) fn was_given(&mut self, kind: Secret, secret: &str) {
+        self.secrets.extend(Fingerprint::of(secret).map(|fingerprint| (kind, fingerprint)));
     }
 
     pub(crate) fn keyed(&mut self, key: &str, answer: impl Into<String>) {

@@ -104,7 +104,7 @@ pub(crate) fn parse_base(base: &str) -> anyhow::Result<&str> {
     let host = base.trim_end_matches('/').strip_prefix("http://");
     match host.filter(|host| !host.is_empty() && !host.contains('/')) {
         Some(host) => Ok(host),
-        None => bail!("--base must be http://HOST:PORT, not {base:?}"),
+        None => bail!("{base:?} is not http://HOST:PORT"),
     }
 }
 

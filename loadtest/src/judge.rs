@@ -226,11 +226,42 @@ fn progress(scenario: &Scenario, plans: &[Plan], histories: &[History]) -> Verdi
     if must > 0 && !ended("confirmed") {
         verdict.breach("nobody's booking was confirmed".to_owned());
     }
+    if admitted(Persona::Canceller) && ended("confirmed") && !ended("refunded") {
+        verdict.breach("nobody gave tickets back".to_owned());
+    }
     let left = histories.iter().any(|history| history.end == End::Left);
     if plans.iter().any(|plan| plan.persona == Persona::LeavesLine) && !left {
         verdict.breach("nobody left the line".to_owned());
     }
     verdict
+}
+
+/// What a run like this must have looked at: an invariant that met nothing has not been kept.
+pub(crate) fn required(
+    scenario: &Scenario,
+    plans: &[Plan],
+    histories: &[History],
+    sampled: bool,
+) -> Vec<Invariant> {
+    use Invariant::*;
+    let mut required = vec![I8, I9, I21, I22];
+    if must_sell(scenario, plans) > 0 {
+        required.extend([I1, I2, I3, I4, I5, I6, I7, I10, I11, I13, I14, I15, I17, I18]);
+    }
+    if sampled {
+        required.push(I20);
+    }
+    let admitted = |wanted: Persona| {
+        let mut pairs = plans.iter().zip(histories);
+        pairs.any(|(plan, history)| plan.persona == wanted && history.admitted)
+    };
+    if admitted(Persona::Sharer) {
+        required.push(I12);
+    }
+    if histories.iter().any(|history| history.end == End::Refunded) {
+        required.push(I19);
+    }
+    required
 }
 
 /// Where there are more than enough who pay, nearly everything must be sold; the last few seats

@@ -19,6 +19,7 @@ pub(crate) enum Route {
     Booking,
     Release,
     Leave,
+    Cancel,
     /// Not a request: from the join to the ticket.
     JoinToTicket,
     /// Not a request: from the accepted booking to its end.
@@ -26,7 +27,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Join,
         Self::Watch,
         Self::Me,
@@ -38,6 +39,7 @@ impl Route {
         Self::Booking,
         Self::Release,
         Self::Leave,
+        Self::Cancel,
         Self::JoinToTicket,
         Self::BookToEnd,
     ];
@@ -55,6 +57,7 @@ impl Route {
             Self::Booking => "booking",
             Self::Release => "release",
             Self::Leave => "leave",
+            Self::Cancel => "cancel",
             Self::JoinToTicket => "join_to_ticket",
             Self::BookToEnd => "book_to_end",
         }

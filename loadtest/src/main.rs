@@ -1,5 +1,6 @@
 //! The outside judge of Tidegate: a spike that checks every promise, and benchmarks side by side.
 mod bench;
+mod canaries;
 mod faults;
 mod history;
 mod http;
@@ -8,7 +9,9 @@ mod latency;
 mod operator;
 mod people;
 mod postgres_wire;
+mod procfs;
 mod report;
+mod resources;
 mod scenario;
 mod spike;
 
@@ -81,6 +84,12 @@ struct SpikeFlags {
     /// Connections for short requests; as many again for long polls.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=8_000))]
     connections: u16,
+    /// The server's admin listener, sampled for I20 and searched for I21; may be given several times.
+    #[arg(long, value_name = "URL")]
+    admin: Vec<String>,
+    /// What the server logs, searched for this run's secrets; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    server_log: Vec<PathBuf>,
     /// The base is a load balancer: do not check the order of joins over nodes.
     #[arg(long)]
     many_nodes: bool,
@@ -120,7 +129,8 @@ async fn run_spike(flags: SpikeFlags) -> anyhow::Result<Outcome> {
         eprintln!("loadtest: set {ADMIN_USERNAME} and {ADMIN_PASSWORD}");
         return Ok(Outcome::WrongUse);
     };
-    if let Err(error) = http::parse_base(&flags.base) {
+    let mut addresses = std::iter::once(&flags.base).chain(&flags.admin);
+    if let Err(error) = addresses.try_for_each(|base| http::parse_base(base).map(drop)) {
         eprintln!("loadtest: {error:#}");
         return Ok(Outcome::WrongUse);
     }
@@ -138,6 +148,8 @@ async fn run_spike(flags: SpikeFlags) -> anyhow::Result<Outcome> {
         tidegate: Tidegate::beside_us(flags.data, flags.config)?,
         connections: flags.connections.into(),
         one_node: !flags.many_nodes,
+        admins: flags.admin,
+        logs: flags.server_log,
     };
     let report = spike::spike(&target, &scenario).await?;
     if let Some(path) = &flags.json {

@@ -2,6 +2,7 @@
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -115,6 +116,18 @@ impl Tidegate {
         Ok(document.invariants)
     }
 
+    /// The configuration's numbers, by key.
+    pub(crate) async fn limits(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut command = self.command();
+        command.arg("config");
+        let output = finish(command).await.context("reading the configuration")?;
+        if !output.status.success() {
+            bail!("`tidegate config` ended with {}", output.status);
+        }
+        let text = String::from_utf8(output.stdout).context("reading the configuration")?;
+        Ok(numbers(&text))
+    }
+
     /// Starts a server on free ports, with `environment` on top of ours.
     pub(crate) async fn serve(&self, environment: &[(&str, &str)]) -> anyhow::Result<Server> {
         let mut command = self.command();
@@ -176,8 +189,17 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("a strange process id")?, signal).context("sending a signal")
+        kill_process(pid.context("a process id that is none")?, signal).context("sending a signal")
     }
+}
+
+/// The lines of `tidegate config` whose value is a number: `key = 12  # default`.
+fn numbers(text: &str) -> BTreeMap<String, u64> {
+    let pairs = text.lines().filter_map(|line| {
+        let (key, rest) = line.split_once(" = ")?;
+        Some((key.to_owned(), rest.split_whitespace().next()?.parse().ok()?))
+    });
+    pairs.collect()
 }
 
 /// Runs a verb to its end.

@@ -1,4 +1,5 @@
 //! The simulated people: each one a cheap task that knows only what HTTP tells it.
+mod fault_history;
 mod line;
 mod mischief;
 mod person;
@@ -6,9 +7,8 @@ mod plan;
 mod sale;
 mod seats;
 mod shop;
-mod weather;
 
+pub(crate) use fault_history::FaultHistory;
 pub(crate) use person::Person;
 pub(crate) use plan::{Persona, Plan, plans};
-pub(crate) use sale::Sale;
-pub(crate) use weather::Weather;
+pub(crate) use sale::{Refusals, Sale};

@@ -43,6 +43,7 @@ pub(crate) struct Report {
     pub(crate) booked: u64,
     pub(crate) confirmed: u64,
     pub(crate) declined: u64,
+    pub(crate) refunded: u64,
     pub(crate) missed: u64,
     pub(crate) left: u64,
     pub(crate) refused: u64,
@@ -83,6 +84,7 @@ impl Report {
         histories: &[History],
         clients: &BTreeMap<Invariant, Verdict>,
         audit: &[AuditLine],
+        required: &[Invariant],
         measured: Measured,
     ) -> Self {
         let count = |holds: &dyn Fn(&History) -> bool| {
@@ -101,6 +103,7 @@ impl Report {
             booked: count(&|history| !history.bookings.is_empty()),
             confirmed: ended(End::Confirmed),
             declined: ended(End::Declined),
+            refunded: ended(End::Refunded),
             missed: ended(End::Missed),
             left: ended(End::Left),
             refused: ended(End::Refused),
@@ -114,7 +117,7 @@ impl Report {
             rate_per_minute: scenario.rate_per_minute,
             capacity: scenario.capacity,
             seed: scenario.seed,
-            invariants: merged(clients, audit),
+            invariants: complete(merged(clients, audit), required),
             latency_ms: measured.latency_ms,
             duration_seconds: measured.duration_seconds,
             faults,
@@ -157,6 +160,7 @@ impl Report {
             ("booked", self.booked),
             ("confirmed", self.confirmed),
             ("declined", self.declined),
+            ("refunded", self.refunded),
             ("missed", self.missed),
             ("left", self.left),
             ("refused", self.refused),
@@ -197,22 +201,46 @@ fn write_line(to: &mut String, invariant: Invariant, line: &Line) -> fmt::Result
     }
 }
 
+impl Line {
+    fn not_checked(invariant: Invariant) -> Self {
+        Self {
+            name: invariant.name(),
+            verdict: Standing::NotChecked,
+            checked: 0,
+            by: vec![],
+            breaches: 0,
+            examples: vec![],
+        }
+    }
+}
+
+/// A run in which a required invariant met nothing has made no progress (I22).
+fn complete(
+    mut lines: BTreeMap<Invariant, Line>,
+    required: &[Invariant],
+) -> BTreeMap<Invariant, Line> {
+    let unchecked = |invariant: &&Invariant| {
+        lines.get(invariant).is_none_or(|line| line.verdict == Standing::NotChecked)
+    };
+    let missing: Vec<Invariant> = required.iter().filter(unchecked).copied().collect();
+    for invariant in missing {
+        let progress =
+            lines.entry(Invariant::I22).or_insert_with(|| Line::not_checked(Invariant::I22));
+        progress.verdict = Standing::Broken;
+        progress.breaches += 1;
+        progress.examples.push(format!("{invariant} {} was not checked", invariant.name()));
+    }
+    lines
+}
+
 /// Broken if anyone found a breach; held if anyone looked and nobody found one.
 fn merged(
     clients: &BTreeMap<Invariant, Verdict>,
     audit: &[AuditLine],
 ) -> BTreeMap<Invariant, Line> {
-    let none = |invariant: Invariant| Line {
-        name: invariant.name(),
-        verdict: Standing::NotChecked,
-        checked: 0,
-        by: vec![],
-        breaches: 0,
-        examples: vec![],
-    };
     let mut lines: BTreeMap<Invariant, Line> = BTreeMap::new();
     for (invariant, seen) in clients {
-        let line = lines.entry(*invariant).or_insert_with(|| none(*invariant));
+        let line = lines.entry(*invariant).or_insert_with(|| Line::not_checked(*invariant));
         if seen.checked > 0 || !seen.breaches.is_empty() {
             line.verdict = if seen.breaches.is_empty() { Standing::Held } else { Standing::Broken };
             line.by.push("clients");
@@ -223,7 +251,7 @@ fn merged(
     }
     let named = audit.iter().filter_map(|seen| Some((Invariant::parse(&seen.invariant)?, seen)));
     for (invariant, seen) in named {
-        let line = lines.entry(invariant).or_insert_with(|| none(invariant));
+        let line = lines.entry(invariant).or_insert_with(|| Line::not_checked(invariant));
         match seen.verdict {
             AuditVerdict::NotChecked => continue,
             AuditVerdict::Held if line.verdict == Standing::Broken => {}

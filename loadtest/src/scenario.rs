@@ -75,11 +75,11 @@ impl Scenario {
     }
 }
 
-/// Seats in a row of an ordinary house, and the most rows that a section may well have.
+/// Seats in a row of an ordinary hall, and the most rows that a section may well have.
 const ROW_SEATS: u32 = 20;
 const ROWS_MAX: u32 = 1_500;
 
-/// The house as `POST /api/events` takes it: stalls for two thirds, a balcony for the rest.
+/// The hall as `POST /api/events` takes it: stalls for two thirds, a balcony for the rest.
 pub(crate) fn sections(seats: u32) -> serde_json::Value {
     let balcony = seats / 3;
     let section = |id: &str, name: &str, minor: u32, seats: u32| {
@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn the_house_has_as_many_seats_as_asked_for() {
+    fn the_hall_has_as_many_seats_as_asked_for() {
         for seats in [1, 2, 3, 20, 50, 61, 5_000, 200_000] {
-            let house = sections(seats);
-            let rows = house.as_array().unwrap().iter().flat_map(|s| s["rows"].as_array().unwrap());
+            let hall = sections(seats);
+            let rows = hall.as_array().unwrap().iter().flat_map(|s| s["rows"].as_array().unwrap());
             let total: u64 = rows.map(|row| row["seats"].as_u64().unwrap()).sum();
             assert_eq!(total, u64::from(seats));
         }

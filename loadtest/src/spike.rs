@@ -1,15 +1,19 @@
 //! The spike: everybody comes at once for too few seats, and every promise is checked.
+use crate::canaries::{Canaries, Secret};
 use crate::history::History;
 use crate::http::{Pool, Request, locate};
-use crate::judge::{judge, oversold};
+use crate::judge::{Verdict, judge, oversold, required};
 use crate::latency::Latencies;
 use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Tidegate};
-use crate::people::{Person, Persona, Plan, Sale, Weather, plans};
+use crate::people::{FaultHistory, Person, Persona, Plan, Refusals, Sale, plans};
 use crate::report::{Measured, Report};
+use crate::resources::Sampler;
 use crate::scenario::{Scenario, sections};
 use anyhow::{Context, bail};
+use ledger::Topic;
 use ledger::audit::Invariant;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -30,6 +34,23 @@ pub(crate) struct Target {
     pub(crate) connections: usize,
     /// False where several nodes answer: joins on different nodes have no order.
     pub(crate) one_node: bool,
+    /// The admin listeners of the nodes, as far as they may be looked at.
+    pub(crate) admins: Vec<String>,
+    /// What the nodes log, as far as it is at hand.
+    pub(crate) logs: Vec<PathBuf>,
+}
+
+/// A message of the booking log, as evidence.
+pub(crate) struct TopicMessage {
+    pub(crate) topic: Topic,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What was seen of a run from where its people cannot look.
+#[derive(Default)]
+pub(crate) struct Behind {
+    pub(crate) sampler: Option<Sampler>,
+    pub(crate) messages: Vec<TopicMessage>,
 }
 
 /// An event made for one run.
@@ -43,12 +64,32 @@ pub(crate) struct Crowd {
     pub(crate) sale: Arc<Sale>,
     people: Vec<Plan>,
     logins: Vec<String>,
+    passwords: Vec<String>,
 }
 
 pub(crate) async fn spike(target: &Target, scenario: &Scenario) -> anyhow::Result<Report> {
     let crowd = Crowd::gather(target, scenario).await?;
-    let histories = crowd.visit().await?;
-    crowd.report(target, &histories).await
+    let mut behind = Behind::of(target).await?;
+    let histories = behind.beside(crowd.visit()).await?;
+    crowd.report(target, &histories, &behind).await
+}
+
+impl Behind {
+    pub(crate) async fn of(target: &Target) -> anyhow::Result<Self> {
+        let sampler = match &*target.admins {
+            [] => None,
+            admins => Some(Sampler::new(admins, &target.tidegate).await?),
+        };
+        Ok(Self { sampler, messages: Vec::new() })
+    }
+
+    /// Samples while `run` goes on.
+    pub(crate) async fn beside<T>(&mut self, run: impl Future<Output = T>) -> T {
+        match &mut self.sampler {
+            Some(sampler) => sampler.beside(run).await,
+            None => run.await,
+        }
+    }
 }
 
 impl Crowd {
@@ -76,16 +117,18 @@ impl Crowd {
             scenario: *scenario,
             started: Instant::now(),
             latencies: Latencies::new(),
-            weather: Weather::default(),
+            fault_history: FaultHistory::default(),
+            refusals: Refusals::default(),
         });
-        Ok(Self { sale, people, logins })
+        let passwords = vec![target.admin.1.clone(), plant_password(&sale).await?];
+        Ok(Self { sale, people, logins, passwords })
     }
 
     /// Everybody's visit, as each tells it.
     pub(crate) async fn visit(&self) -> anyhow::Result<Vec<History>> {
         let mut histories = let_them_come(&self.sale, &self.people, &self.logins).await?;
         for hold in histories.iter_mut().flat_map(|history| &mut history.holds) {
-            hold.until = self.sale.weather.certain_until(hold.asked, hold.until);
+            hold.until = self.sale.fault_history.certain_until(hold.asked, hold.until);
         }
         Ok(histories)
     }
@@ -95,6 +138,7 @@ impl Crowd {
         &self,
         target: &Target,
         histories: &[History],
+        behind: &Behind,
     ) -> anyhow::Result<Report> {
         let (sale, scenario) = (&self.sale, &self.sale.scenario);
         let duration = sale.started.elapsed();
@@ -103,6 +147,10 @@ impl Crowd {
         if let Some(breach) = map.unwrap_or_else(|error| Some(format!("{error:#}"))) {
             clients.entry(Invariant::I8).or_default().breaches.push(breach);
         }
+        if let Some(sampler) = &behind.sampler {
+            clients.insert(Invariant::I20, sampler.verdict());
+        }
+        clients.insert(Invariant::I21, self.leaks(target, histories, behind)?);
         let audit = target.tidegate.audit().await?;
         let measured = Measured {
             oversold: oversold(histories),
@@ -110,8 +158,62 @@ impl Crowd {
             latency_ms: sale.latencies.figures(),
             duration_seconds: duration.as_secs_f64(),
         };
-        Ok(Report::new(scenario, histories, &clients, &audit, measured))
+        let required = required(scenario, &self.people, histories, behind.sampler.is_some());
+        Ok(Report::new(scenario, histories, &clients, &audit, &required, measured))
     }
+
+    /// Where this run's secrets turned up.
+    fn leaks(
+        &self,
+        target: &Target,
+        histories: &[History],
+        behind: &Behind,
+    ) -> anyhow::Result<Verdict> {
+        let mut canaries = Canaries::default();
+        self.logins.iter().for_each(|login| canaries.add(Secret::LoginToken, login));
+        self.passwords.iter().for_each(|password| canaries.add(Secret::Password, password));
+        for (kind, secret) in histories.iter().flat_map(|history| &history.secrets) {
+            canaries.know(*kind, Some(*secret));
+        }
+        for body in self.sale.refusals.all() {
+            canaries.search("the body of a refusal", &body, None);
+        }
+        for (admin, metrics) in behind.sampler.iter().flat_map(Sampler::metrics) {
+            canaries.search(&format!("the metrics of {admin}"), metrics, None);
+        }
+        for message in &behind.messages {
+            let allowed = (message.topic == Topic::Bookings).then_some(Secret::PaymentToken);
+            canaries.search(message.topic.name(), &message.bytes, allowed);
+        }
+        for log in &target.logs {
+            canaries.search_file(log).context("--server-log")?;
+        }
+        Ok(canaries.verdict())
+    }
+}
+
+/// Registers somebody with a password that nobody else has, and lets it be refused in every way
+/// that a password can be.
+async fn plant_password(sale: &Sale) -> anyhow::Result<String> {
+    let tail = mint_prefix(&sale.event);
+    let (name, password) = (format!("{tail}-canary"), format!("canary password of {tail}"));
+    let right = json!({"username": name, "password": password});
+    let unknown = json!({"username": format!("{name}-2"), "password": password});
+    let surplus = json!({"username": name, "password": password, "surplus": 1});
+    for (path, body, expected) in [
+        ("/api/auth/register", &right, 201),
+        ("/api/auth/register", &right, 409),
+        ("/api/auth/register", &surplus, 422),
+        ("/api/auth/login", &unknown, 401),
+        ("/api/auth/login", &right, 200),
+    ] {
+        let answer = sale.pool.send(&Request::post(path, body), PATIENCE).await?;
+        sale.refusals.add(answer.body());
+        if answer.status != expected {
+            bail!("{path} answered {} where {expected} was due", answer.status);
+        }
+    }
+    Ok(password)
 }
 
 /// The admin's credentials, which only the environment carries.

@@ -70,6 +70,7 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     allocator::metrics::describe();
     payment_worker::metrics::describe();
     ingress::metrics::describe();
+    crate::metrics::describe();
     Ok(recorder)
 }
 
@@ -140,7 +141,10 @@ impl Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" => self.readiness.answer(),
-            "/metrics" => text(StatusCode::OK, self.metrics.render()),
+            "/metrics" => {
+                crate::metrics::refresh();
+                text(StatusCode::OK, self.metrics.render())
+            }
             _ => text(StatusCode::NOT_FOUND, "only /livez, /readyz and /metrics\n"),
         }
     }

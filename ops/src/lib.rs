@@ -12,6 +12,7 @@ mod admin;
 mod demo;
 mod first_admin;
 mod keyfile;
+pub mod metrics;
 mod pressure;
 mod roles;
 mod serve;

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_roles_and_strangers_are_named() {
+    fn names_become_roles_and_unknown_ones_are_named() {
         let parse = |names: &[&str]| parse(&names.iter().map(|n| (*n).into()).collect::<Vec<_>>());
         assert_eq!(parse(&["all"]).unwrap(), Role::ALL);
         assert_eq!(parse(&["ledger", "ledger"]).unwrap(), [Role::Ledger]);

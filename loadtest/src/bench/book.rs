@@ -1,12 +1,12 @@
 //! Bookings a second through one process with embedded stores, from join to ticket.
 use super::Flags;
 use super::cpu;
-use super::versus::{DURABILITY, House};
+use super::versus::{DURABILITY, Fixture};
 use crate::history::{End, History};
 use crate::http::{Pool, locate};
 use crate::judge::{judge, must_sell};
 use crate::latency::{Latencies, Route};
-use crate::people::{Person, Persona, Plan, Sale, Weather};
+use crate::people::{FaultHistory, Person, Persona, Plan, Refusals, Sale};
 use crate::say;
 use crate::scenario::{Scenario, Wanted, sections};
 use crate::spike::mint_prefix;
@@ -52,17 +52,17 @@ pub(super) async fn book(flags: &Flags) -> anyhow::Result<bool> {
 async fn measure(flags: &Flags, latency_ms: u32) -> anyhow::Result<Figure> {
     let gateway = format!("simulated:?latency_ms={latency_ms}");
     let environment = [("TIDEGATE_PAYMENT_GATEWAY", gateway.as_str())];
-    let house = House::open(&format!("book-{latency_ms}"), &event(), &environment).await?;
-    let logins = house.tidegate.mint(SEATS, &mint_prefix(&house.stage.event)).await?;
-    let sale = Arc::new(sale_in(&house, flags).await?);
-    let pid = house.server.pid()?;
+    let fixture = Fixture::open(&format!("book-{latency_ms}"), &event(), &environment).await?;
+    let logins = fixture.tidegate.mint(SEATS, &mint_prefix(&fixture.stage.event)).await?;
+    let sale = Arc::new(sale_in(&fixture, flags).await?);
+    let pid = fixture.server.pid()?;
     let (start, before) = (Instant::now(), cpu::used(pid)?);
     let length = Duration::from_secs(flags.seconds * u64::from(flags.rounds));
     let (plans, histories) = buy_until(&sale, logins, flags.connections, length).await?;
     let (wall, cpu) = (start.elapsed(), cpu::used(pid)?.saturating_sub(before));
     let scenario = Scenario { users: u32::try_from(plans.len())?, ..sale.scenario };
     let verdicts = judge(&scenario, &plans, &histories, true);
-    let mut breaches = house.broken().await?;
+    let mut breaches = fixture.broken().await?;
     breaches.extend(verdicts.into_values().flat_map(|verdict| verdict.breaches));
     breaches.extend(histories.iter().flat_map(|history| history.faults.clone()));
     ensure!(must_sell(&scenario, &plans) > 0, "nobody came");
@@ -80,8 +80,8 @@ fn event() -> Value {
     })
 }
 
-async fn sale_in(house: &House, flags: &Flags) -> anyhow::Result<Sale> {
-    let (address, host) = locate(&house.server.base).await?;
+async fn sale_in(fixture: &Fixture, flags: &Flags) -> anyhow::Result<Sale> {
+    let (address, host) = locate(&fixture.server.base).await?;
     let connections = usize::from(flags.connections);
     let scenario = Scenario::new(Wanted {
         users: SEATS,
@@ -96,12 +96,13 @@ async fn sale_in(house: &House, flags: &Flags) -> anyhow::Result<Sale> {
     Ok(Sale {
         pool: Pool::new(address, &host, connections),
         waits: Pool::new(address, &host, connections),
-        event: house.stage.event.clone(),
-        queue: house.stage.queue.clone(),
+        event: fixture.stage.event.clone(),
+        queue: fixture.stage.queue.clone(),
         scenario,
         started: Instant::now(),
         latencies: Latencies::new(),
-        weather: Weather::default(),
+        fault_history: FaultHistory::default(),
+        refusals: Refusals::default(),
     })
 }
 

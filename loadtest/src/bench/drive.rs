@@ -16,7 +16,7 @@ pub(super) struct Drive {
 
 /// What is repeated, and what must come back.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(super) struct Exchange {
     pub(super) request: Vec<u8>,
     pub(super) status: u16,
     /// A number field of the answer that is kept, for uniqueness.
@@ -25,17 +25,21 @@ pub(super) struct Ask {
 
 struct Lane {
     wire: Wire,
-    ask: Ask,
+    exchange: Exchange,
     kept: Vec<u64>,
 }
 
 impl Drive {
-    pub(super) async fn new(server: &Server, ask: Ask, connections: u16) -> anyhow::Result<Self> {
+    pub(super) async fn new(
+        server: &Server,
+        exchange: Exchange,
+        connections: u16,
+    ) -> anyhow::Result<Self> {
         let (address, _) = locate(&server.base).await?;
         let mut lanes = Vec::new();
         for _ in 0..connections {
             let wire = Wire::open(address).await.context("connecting")?;
-            lanes.push(Lane { wire, ask: ask.clone(), kept: Vec::new() });
+            lanes.push(Lane { wire, exchange: exchange.clone(), kept: Vec::new() });
         }
         Ok(Self { pid: server.pid()?, lanes })
     }
@@ -72,13 +76,13 @@ impl Lane {
     async fn repeat(mut self, until: Instant) -> anyhow::Result<(Self, u64)> {
         let mut count = 0;
         while Instant::now() < until {
-            let reply = self.wire.exchange(&self.ask.request).await;
+            let reply = self.wire.exchange(&self.exchange.request).await;
             let reply = reply.map_err(|broken| broken.error).context("no answer")?;
-            if reply.status != self.ask.status {
+            if reply.status != self.exchange.status {
                 let body = String::from_utf8_lossy(reply.body);
-                bail!("{} instead of {}: {body}", reply.status, self.ask.status);
+                bail!("{} instead of {}: {body}", reply.status, self.exchange.status);
             }
-            if let Some(field) = self.ask.field {
+            if let Some(field) = self.exchange.field {
                 self.kept.push(number(reply.body, field).context("the number is missing")?);
             }
             count += 1;

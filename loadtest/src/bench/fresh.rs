@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 const ROW: Row = Row {
     stage: "now_serving on every node",
-    against: "250 ms / p99 from the step to its sight on each node (goal 100 ms, stretch 50 ms)",
+    against: "250 ms / p99 from the step to its sighting on each node (goal 100 ms, stretch 50 ms)",
     floor: 1.0,
     goal: 2.5,
     stretch: 5.0,
@@ -54,7 +54,7 @@ pub(crate) struct FreshFlags {
 }
 
 /// The nodes of one sale, and a client of each.
-struct House {
+struct Fixture {
     servers: Vec<Server>,
     clients: Vec<Arc<Pool>>,
     stage: Stage,
@@ -63,35 +63,35 @@ struct House {
 
 /// When a client first saw the queue serve a number, in milliseconds of the clock.
 #[derive(Clone, Copy)]
-struct Sight {
+struct Sighting {
     now_serving: u64,
     at: i64,
 }
 
 #[derive(Deserialize)]
-struct Board {
+struct QueueStatus {
     now_serving: u64,
 }
 
 pub(super) async fn fresh(flags: &Flags) -> anyhow::Result<Measurement> {
     let length = Duration::from_secs(flags.seconds * u64::from(flags.rounds));
-    let house = House::open(&flags.fresh).await?;
-    house.form_line(CALLED_A_SECOND * length.as_secs() + SPARE).await?;
+    let fixture = Fixture::open(&flags.fresh).await?;
+    fixture.form_line(CALLED_A_SECOND * length.as_secs() + SPARE).await?;
     let begun = Clock::System.now().millis();
     let mut lanes = JoinSet::new();
-    for client in &house.clients {
-        lanes.spawn(watch(client.clone(), house.board(), Instant::now() + length));
+    for client in &fixture.clients {
+        lanes.spawn(watch(client.clone(), fixture.status(), Instant::now() + length));
     }
-    let mut sights = Vec::new();
+    let mut sightings = Vec::new();
     while let Some(lane) = lanes.join_next().await {
-        sights.push(lane.context("a watcher's task ended badly")??);
+        sightings.push(lane.context("a watcher's task ended badly")??);
     }
-    let steps = steps(&flags.fresh.books, &house.stage.queue).await?;
-    let nodes = house.servers.len();
-    for server in house.servers {
+    let steps = steps(&flags.fresh.books, &fixture.stage.queue).await?;
+    let nodes = fixture.servers.len();
+    for server in fixture.servers {
         server.stop().await?;
     }
-    let (late, steps) = lateness(&steps, &sights, begun);
+    let (late, steps) = lateness(&steps, &sightings, begun);
     let late = Lateness::of(late).context("the queue made no step that every node showed")?;
     let notes = vec![
         format!(
@@ -110,7 +110,7 @@ pub(super) async fn fresh(flags: &Flags) -> anyhow::Result<Measurement> {
     })
 }
 
-impl House {
+impl Fixture {
     async fn open(flags: &FreshFlags) -> anyhow::Result<Self> {
         let scratch = Scratch::new("fresh")?;
         // An admin of this run alone: what others sold on the stores stays as it is.
@@ -134,7 +134,7 @@ impl House {
         Ok(Self { servers, clients, stage, _scratch: scratch })
     }
 
-    fn board(&self) -> Request {
+    fn status(&self) -> Request {
         Request::get(format!("/api/queue/{}", self.stage.queue))
     }
 
@@ -167,20 +167,24 @@ impl House {
 }
 
 /// What a client of one node sees, at each change.
-async fn watch(client: Arc<Pool>, board: Request, until: Instant) -> anyhow::Result<Vec<Sight>> {
-    let mut sights: Vec<Sight> = Vec::new();
+async fn watch(
+    client: Arc<Pool>,
+    status: Request,
+    until: Instant,
+) -> anyhow::Result<Vec<Sighting>> {
+    let mut sightings: Vec<Sighting> = Vec::new();
     while Instant::now() < until {
-        let answer = client.send(&board, PATIENCE).await?;
+        let answer = client.send(&status, PATIENCE).await?;
         let at = Clock::System.now().millis();
-        let Board { now_serving } = answer.json().context("reading a board")?;
-        let last = sights.last().map_or(0, |sight| sight.now_serving);
+        let QueueStatus { now_serving } = answer.json().context("reading a queue status")?;
+        let last = sightings.last().map_or(0, |seen| seen.now_serving);
         ensure!(now_serving >= last, "now_serving went back from {last} to {now_serving}");
         if now_serving > last {
-            sights.push(Sight { now_serving, at });
+            sightings.push(Sighting { now_serving, at });
         }
         sleep(LOOK_EVERY).await;
     }
-    Ok(sights)
+    Ok(sightings)
 }
 
 async fn steps(books: &str, queue: &str) -> anyhow::Result<Vec<QueueStep>> {
@@ -195,17 +199,17 @@ async fn steps(books: &str, queue: &str) -> anyhow::Result<Vec<QueueStep>> {
     Ok(open_books(&store).admissions.steps(&queue, 0).await?)
 }
 
-/// From each step to its sight on each node, and how many steps that were. Steps from before the
+/// From each step to its sighting on each node, and how many steps that were. Steps from before the
 /// first look, and those that not everybody saw before the last, do not count.
-fn lateness(steps: &[QueueStep], sights: &[Vec<Sight>], begun: i64) -> (Vec<i64>, usize) {
+fn lateness(steps: &[QueueStep], sightings: &[Vec<Sighting>], begun: i64) -> (Vec<i64>, usize) {
     let mut late = Vec::new();
     let mut counted = 0;
     for step in steps.iter().filter(|step| step.at.millis() >= begun) {
-        let seen = |sights: &Vec<Sight>| {
-            let at = sights.partition_point(|sight| sight.now_serving < step.now_serving);
-            sights.get(at).map(|sight| sight.at - step.at.millis())
+        let first = |sightings: &Vec<Sighting>| {
+            let at = sightings.partition_point(|seen| seen.now_serving < step.now_serving);
+            sightings.get(at).map(|seen| seen.at - step.at.millis())
         };
-        if let Some(all) = sights.iter().map(seen).collect::<Option<Vec<_>>>() {
+        if let Some(all) = sightings.iter().map(first).collect::<Option<Vec<_>>>() {
             late.extend(all);
             counted += 1;
         }
@@ -225,10 +229,10 @@ mod tests {
             at: Timestamp::from_millis(at),
             granting_millis: at,
         };
-        let sight = |now_serving, at| Sight { now_serving, at };
+        let sighting = |now_serving, at| Sighting { now_serving, at };
         let steps = [step(5, 90), step(10, 100), step(20, 200), step(30, 300)];
-        let one = vec![sight(5, 95), sight(10, 130), sight(30, 310)];
-        let other = vec![sight(20, 260)];
+        let one = vec![sighting(5, 95), sighting(10, 130), sighting(30, 310)];
+        let other = vec![sighting(20, 260)];
         let (late, counted) = lateness(&steps, &[one, other], 100);
         assert_eq!((late, counted), (vec![30, 160, 110, 60], 2), "the last was seen by one only");
     }

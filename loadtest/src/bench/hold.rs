@@ -1,13 +1,13 @@
 //! Holding seats in Redis beside redis-benchmark of the same script, and ending holds on time.
 mod expiry;
-mod house;
+mod fixture;
 mod redis_benchmark;
 
 use super::rounds::{Part, Ratios, Round, describe};
 use super::{Flags, Measurement, Row, cpu};
 use anyhow::{Context, bail};
 use clap::Args;
-use house::{House, Sale};
+use fixture::{Fixture, Sale};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,15 +57,15 @@ struct Spent {
 }
 
 pub(super) async fn hold(flags: &Flags) -> anyhow::Result<Vec<Measurement>> {
-    let house = House::open().await?;
+    let fixture = Fixture::open().await?;
     let length = Duration::from_secs(flags.seconds);
-    ours(&house, flags, Duration::from_secs(1)).await?;
-    bare(&house, flags, Duration::from_secs(1)).await?;
+    ours(&fixture, flags, Duration::from_secs(1)).await?;
+    bare(&fixture, flags, Duration::from_secs(1)).await?;
     let (mut by_redis, mut by_wall) = (Vec::new(), Vec::new());
     for _ in 0..flags.rounds {
-        let first = bare(&house, flags, length).await?;
-        let pair = [ours(&house, flags, length).await?, ours(&house, flags, length).await?];
-        let last = bare(&house, flags, length).await?;
+        let first = bare(&fixture, flags, length).await?;
+        let pair = [ours(&fixture, flags, length).await?, ours(&fixture, flags, length).await?];
+        let last = bare(&fixture, flags, length).await?;
         let round =
             |part: fn(Spent) -> Part| Round { bare: [first, last].map(part), ours: pair.map(part) };
         by_redis.push(round(Spent::of_redis));
@@ -77,11 +77,11 @@ pub(super) async fn hold(flags: &Flags) -> anyhow::Result<Vec<Measurement>> {
         describe("ours", by_redis.iter().flat_map(|round| round.ours)),
         format!(
             "{} rounds of 4 × {} s and more; {inflight} requests on their way, redis-benchmark \
-             -P {pipeline}; the best {SEATS} seats of a house of {}, an account each; a Redis of \
+             -P {pipeline}; the best {SEATS} seats of a hall of {}, an account each; a Redis of \
              its own; generator: all clients on one thread (ours), redis-benchmark not counted",
             flags.rounds,
             flags.seconds,
-            house::PLACES
+            fixture::PLACES
         ),
         "durability: none, as designed (save \"\", appendonly no): what Redis loses is rebuilt"
             .to_owned(),
@@ -92,14 +92,14 @@ pub(super) async fn hold(flags: &Flags) -> anyhow::Result<Vec<Measurement>> {
         notes,
         breaches: vec![],
     };
-    drop(house);
+    drop(fixture);
     let expiry = expiry::expiry(flags).await?;
     Ok(vec![measured(REDIS, &by_redis, notes), measured(WALL, &by_wall, vec![]), expiry])
 }
 
 /// Holds through the allocator, as the ingress asks for them.
-async fn ours(house: &House, flags: &Flags, length: Duration) -> anyhow::Result<Spent> {
-    repeat(house, length, |sale| async {
+async fn ours(fixture: &Fixture, flags: &Flags, length: Duration) -> anyhow::Result<Spent> {
+    repeat(fixture, length, |sale| async {
         let sale = Arc::new(sale);
         let left = Arc::new(AtomicU64::new(HOLDS_AN_EVENT));
         let mut lanes = JoinSet::new();
@@ -122,20 +122,20 @@ async fn ours(house: &House, flags: &Flags, length: Duration) -> anyhow::Result<
 }
 
 /// The same script on the same keys, by redis-benchmark.
-async fn bare(house: &House, flags: &Flags, length: Duration) -> anyhow::Result<Spent> {
+async fn bare(fixture: &Fixture, flags: &Flags, length: Duration) -> anyhow::Result<Spent> {
     let clients = (flags.hold.holds_inflight / flags.hold.pipeline).max(1);
-    repeat(house, length, |sale| async move {
+    repeat(fixture, length, |sale| async move {
         let call = sale.lock_call(SEATS);
         sale.try_call(&call).await?;
         let how = (clients, flags.hold.pipeline);
-        redis_benchmark::run(house.port(), &call, HOLDS_AN_EVENT, how).await
+        redis_benchmark::run(fixture.port(), &call, HOLDS_AN_EVENT, how).await
     })
     .await
 }
 
 /// Sells one event after the other until the time spent on it is enough.
 async fn repeat<F>(
-    house: &House,
+    fixture: &Fixture,
     length: Duration,
     sell: impl Fn(Sale) -> F,
 ) -> anyhow::Result<Spent>
@@ -145,12 +145,12 @@ where
     let mut all =
         Spent { holds: 0, wall: Duration::ZERO, redis: Duration::ZERO, own: Duration::ZERO };
     while all.wall < length {
-        let sale = house.sale().await?;
-        let before = (cpu::used(house.pid()?)?, cpu::used(std::process::id())?);
+        let sale = fixture.sale().await?;
+        let before = (cpu::used(fixture.pid()?)?, cpu::used(std::process::id())?);
         let started = Instant::now();
         sell(sale.clone()).await?;
         all.wall += started.elapsed();
-        all.redis += cpu::used(house.pid()?)?.saturating_sub(before.0);
+        all.redis += cpu::used(fixture.pid()?)?.saturating_sub(before.0);
         all.own += cpu::used(std::process::id())?.saturating_sub(before.1);
         let holds = sale.holds().await?;
         // redis-benchmark draws an id twice now and then, which makes no second hold.

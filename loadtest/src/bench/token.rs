@@ -1,7 +1,7 @@
 //! Verifying a queue token beside verifying the same content as a JWT, on one thread.
 use super::cpu;
 use super::rounds::{Part, Ratios, Round};
-use super::versus::{House, crowded};
+use super::versus::{Fixture, crowded};
 use super::{Flags, Measurement, TOKEN};
 use crate::http::Request;
 use anyhow::{Context, ensure};
@@ -41,10 +41,10 @@ struct Jwt {
 }
 
 pub(super) async fn token(flags: &Flags) -> anyhow::Result<Measurement> {
-    let house = House::open("token", &crowded(), &[]).await?;
-    let queue = QueueId::parse(&house.stage.queue).context("the queue's id")?;
-    let signed = join(&house).await?;
-    let room = room_of(house.scratch.path()).await?;
+    let fixture = Fixture::open("token", &crowded(), &[]).await?;
+    let queue = QueueId::parse(&fixture.stage.queue).context("the queue's id")?;
+    let signed = join(&fixture).await?;
+    let room = room_of(fixture.scratch.path()).await?;
     let read = room.read_token(&queue, &signed).context("the server's token must be valid")?;
     let jwt = Jwt::of(&read)?;
     ensure!(jwt.verify()? == Claims::from(&read), "the JWT must say the same");
@@ -68,9 +68,9 @@ pub(super) async fn token(flags: &Flags) -> anyhow::Result<Measurement> {
 }
 
 /// A token as a visitor gets it.
-async fn join(house: &House) -> anyhow::Result<String> {
-    let request = Request::post(format!("/api/queue/{}/join", house.stage.queue), &json!({}));
-    let answer = house.pool.send(&request, Duration::from_secs(30)).await?;
+async fn join(fixture: &Fixture) -> anyhow::Result<String> {
+    let request = Request::post(format!("/api/queue/{}/join", fixture.stage.queue), &json!({}));
+    let answer = fixture.pool.send(&request, Duration::from_secs(30)).await?;
     let body: Value = answer.json().context("reading the join's answer")?;
     body["token"].as_str().map(str::to_owned).context("the join has no token")
 }

@@ -1,6 +1,6 @@
 //! Tidegate's two hot routes beside bare hyper servers.
 use super::bare;
-use super::drive::{Ask, Drive};
+use super::drive::{Drive, Exchange};
 use super::rounds::{Ratios, Round, describe};
 use super::{Flags, JOIN, Measurement, Row, WATCH};
 use crate::http::{Answer, Pool, Request, locate};
@@ -17,7 +17,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A Tidegate of our own, with one event.
-pub(super) struct House {
+pub(super) struct Fixture {
     pub(super) tidegate: Tidegate,
     pub(super) server: Server,
     pub(super) pool: Pool,
@@ -25,7 +25,7 @@ pub(super) struct House {
     pub(super) scratch: Scratch,
 }
 
-impl House {
+impl Fixture {
     /// Starts a server with embedded stores in a folder of its own.
     pub(super) async fn open(
         name: &str,
@@ -63,12 +63,12 @@ pub(super) fn crowded() -> Value {
 }
 
 pub(super) async fn watch(flags: &Flags) -> anyhow::Result<Measurement> {
-    let house = House::open("watch", &crowded(), &[]).await?;
-    let request = Request::get(format!("/api/queue/{}", house.stage.queue));
-    let answer = house.pool.send(&request, PATIENCE).await?;
-    ensure!(answer.status == 200, "the board answers {}", answer.status);
-    let file = house.scratch.path().join("body");
-    std::fs::write(&file, answer.body()).context("keeping the board's bytes")?;
+    let fixture = Fixture::open("watch", &crowded(), &[]).await?;
+    let request = Request::get(format!("/api/queue/{}", fixture.stage.queue));
+    let answer = fixture.pool.send(&request, PATIENCE).await?;
+    ensure!(answer.status == 200, "the queue status answers {}", answer.status);
+    let file = fixture.scratch.path().join("body");
+    std::fs::write(&file, answer.body()).context("keeping the status's bytes")?;
     let mut command = ourselves()?;
     command.arg("bare").arg("--body").arg(&file);
     for name in ["content-type", "etag", "cache-control", "x-content-type-options"] {
@@ -78,49 +78,49 @@ pub(super) async fn watch(flags: &Flags) -> anyhow::Result<Measurement> {
     }
     let bare = Server::start(command, bare::READY).await?;
     let sides = Sides {
-        bare: Ask { request: request.encode("bench"), status: 200, field: None },
-        ours: Ask { request: request.encode("bench"), status: 200, field: None },
+        bare: Exchange { request: request.encode("bench"), status: 200, field: None },
+        ours: Exchange { request: request.encode("bench"), status: 200, field: None },
         sample: answer,
     };
-    let note = format!("the board is {} bytes", sides.sample.body().len());
-    compare(flags, WATCH, house, bare, sides, note).await
+    let note = format!("the queue status is {} bytes", sides.sample.body().len());
+    compare(flags, WATCH, fixture, bare, sides, note).await
 }
 
 pub(super) async fn join(flags: &Flags) -> anyhow::Result<Measurement> {
-    let house = House::open("join", &crowded(), &[]).await?;
-    let request = Request::post(format!("/api/queue/{}/join", house.stage.queue), &json!({}));
-    let answer = house.pool.send(&request, PATIENCE).await?;
+    let fixture = Fixture::open("join", &crowded(), &[]).await?;
+    let request = Request::post(format!("/api/queue/{}/join", fixture.stage.queue), &json!({}));
+    let answer = fixture.pool.send(&request, PATIENCE).await?;
     ensure!(answer.status == 201, "a join answers {}", answer.status);
     let mut command = ourselves()?;
     command.args(["bare", "--echo"]);
     let bare = Server::start(command, bare::READY).await?;
     let sides = Sides {
-        bare: Ask { request: request.encode("bench"), status: 201, field: None },
-        ours: Ask { request: request.encode("bench"), status: 201, field: Some("\"entry") },
+        bare: Exchange { request: request.encode("bench"), status: 201, field: None },
+        ours: Exchange { request: request.encode("bench"), status: 201, field: Some("\"entry") },
         sample: answer,
     };
     let note = "an open queue of one admission a minute: every join but the first waits, the \
         ordinary path; no login, no key";
-    compare(flags, JOIN, house, bare, sides, note.to_owned()).await
+    compare(flags, JOIN, fixture, bare, sides, note.to_owned()).await
 }
 
 /// The two requests, and one of our answers.
 struct Sides {
-    bare: Ask,
-    ours: Ask,
+    bare: Exchange,
+    ours: Exchange,
     sample: Answer,
 }
 
 async fn compare(
     flags: &Flags,
     row: Row,
-    house: House,
+    fixture: Fixture,
     bare: Server,
     sides: Sides,
     note: String,
 ) -> anyhow::Result<Measurement> {
-    let mut notes = vec![note, ceiling(flags, &house, &sides).await?];
-    let mut ours = Drive::new(&house.server, sides.ours, flags.connections).await?;
+    let mut notes = vec![note, ceiling(flags, &fixture, &sides).await?];
+    let mut ours = Drive::new(&fixture.server, sides.ours, flags.connections).await?;
     let mut theirs = Drive::new(&bare, sides.bare, flags.connections).await?;
     ours.part(WARM_UP).await?;
     theirs.part(WARM_UP).await?;
@@ -137,7 +137,7 @@ async fn compare(
     notes.push(format!("{count} rounds of 4 × {seconds} s over {connections} connections"));
     notes.push("allocator: mimalloc on either side".to_owned());
     notes.push(DURABILITY.to_owned());
-    let mut breaches = house.broken().await?;
+    let mut breaches = fixture.broken().await?;
     let (mut seen, mut twice) = (HashSet::new(), 0_u64);
     twice += ours.kept().filter(|&entry| !seen.insert(entry)).count() as u64;
     if twice > 0 {
@@ -147,14 +147,14 @@ async fn compare(
 }
 
 /// How fast the generator is when the other side does nothing.
-async fn ceiling(flags: &Flags, house: &House, sides: &Sides) -> anyhow::Result<String> {
-    let file = house.scratch.path().join("canned");
+async fn ceiling(flags: &Flags, fixture: &Fixture, sides: &Sides) -> anyhow::Result<String> {
+    let file = fixture.scratch.path().join("canned");
     std::fs::write(&file, sides.sample.bytes()).context("keeping an answer's bytes")?;
     let mut command = ourselves()?;
     command.arg("bare").arg("--canned").arg(&file);
     let canned = Server::start(command, bare::READY).await?;
-    let ask = Ask { field: None, ..sides.ours.clone() };
-    let mut drive = Drive::new(&canned, ask, flags.connections).await?;
+    let exchange = Exchange { field: None, ..sides.ours.clone() };
+    let mut drive = Drive::new(&canned, exchange, flags.connections).await?;
     drive.part(WARM_UP).await?;
     let part = drive.part(Duration::from_secs(flags.seconds)).await?;
     let per_second = part.requests as f64 / part.wall.as_secs_f64();

@@ -114,20 +114,20 @@ async fn restart(rig: &Rig<'_>, name: &str) -> anyhow::Result<Injected> {
 async fn restart_redis(rig: &Rig<'_>, sale: &Sale) -> anyhow::Result<Injected> {
     rig.stack.kill("redis").await?;
     sleep(AWAY).await;
-    sale.weather.holds_may_be_lost(sale.now());
+    sale.fault_history.holds_may_be_lost(sale.now());
     rig.stack.up(&["redis"]).await?;
     // Whoever was answered before the server died may be told only now.
-    sale.weather.holds_may_be_lost(sale.now());
+    sale.fault_history.holds_may_be_lost(sale.now());
     Ok(Injected::new(1, "kill -9, nothing kept"))
 }
 
 async fn flush_redis(rig: &Rig<'_>, sale: &Sale) -> anyhow::Result<Injected> {
     const FLUSHES: u64 = 2;
     for _ in 0..FLUSHES {
-        sale.weather.holds_may_be_lost(sale.now());
+        sale.fault_history.holds_may_be_lost(sale.now());
         redis::ask(rig.stack.port("REDIS_PORT")?, &["flushall"]).await?;
         sleep(Duration::from_millis(200)).await;
-        sale.weather.holds_may_be_lost(sale.now());
+        sale.fault_history.holds_may_be_lost(sale.now());
         sleep(BREATH).await;
     }
     Ok(Injected::new(FLUSHES, "FLUSHALL"))
@@ -135,10 +135,10 @@ async fn flush_redis(rig: &Rig<'_>, sale: &Sale) -> anyhow::Result<Injected> {
 
 async fn fail_over(rig: &Rig<'_>, sale: &Sale) -> anyhow::Result<Injected> {
     let master = redis::master_of(rig.stack, &sale.event).await?;
-    sale.weather.holds_may_be_lost(sale.now());
+    sale.fault_history.holds_may_be_lost(sale.now());
     rig.stack.kill(&master.name).await?;
     redis::await_failover(rig.stack, &sale.event, &master).await?;
-    sale.weather.holds_may_be_lost(sale.now());
+    sale.fault_history.holds_may_be_lost(sale.now());
     rig.stack.up(&[&master.name]).await?;
     Ok(Injected::new(1, format!("kill -9 of {}", master.name)))
 }

@@ -1,4 +1,5 @@
 //! The booking log as a hostile neighbour uses it: messages again, and messages nobody can read.
+use crate::spike::TopicMessage;
 use anyhow::{Context, ensure};
 use ledger::Topic;
 use rdkafka::ClientConfig;
@@ -15,6 +16,11 @@ const OURS: &str = "loadtest";
 const SENT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a bad message may take to the dead-letter topic.
 const DEAD_WITHIN: Duration = Duration::from_secs(30);
+
+const TOPICS: [Topic; 3] = [Topic::Bookings, Topic::Outcomes, Topic::Dead];
+/// How long a new group may take to its first message, and how long nothing comes at the end.
+const JOINED_WITHIN: Duration = Duration::from_secs(15);
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A broker, and the names of one sale's topics.
 pub(super) struct Log {
@@ -71,10 +77,30 @@ impl Log {
         Ok(count)
     }
 
+    /// Every message of all topics, as far as nothing more comes.
+    pub(super) async fn read_all(&self) -> anyhow::Result<Vec<TopicMessage>> {
+        let consumer = self.consumer_in("reading", &TOPICS)?;
+        let mut messages = Vec::new();
+        let mut until = Instant::now() + JOINED_WITHIN;
+        while let Ok(received) = timeout_at(until, consumer.recv()).await {
+            let message = received.context("reading the booking log")?.detach();
+            let named = TOPICS.into_iter().find(|topic| self.name(*topic) == message.topic());
+            let topic = named.context("a message of a topic that nobody asked for")?;
+            let parts = [message.key(), message.payload()].into_iter().flatten();
+            messages.push(TopicMessage { topic, bytes: parts.collect::<Vec<_>>().concat() });
+            until = Instant::now() + QUIET;
+        }
+        Ok(messages)
+    }
+
     fn consumer(&self, topics: &[Topic]) -> anyhow::Result<StreamConsumer> {
+        self.consumer_in(OURS, topics)
+    }
+
+    fn consumer_in(&self, group: &str, topics: &[Topic]) -> anyhow::Result<StreamConsumer> {
         let consumer: StreamConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
-            .set("group.id", format!("{}{OURS}", self.prefix))
+            .set("group.id", format!("{}{group}", self.prefix))
             .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false")
             .create()

@@ -1,10 +1,11 @@
 //! One sale on the stack: a gateway, two nodes that people talk to, and two payment workers.
+use super::kafka::Log;
 use super::matrix::Fault;
 use super::postgres::{Books, Cutter};
 use super::redis;
 use super::stack::Stack;
 use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Server, Tidegate, free_port};
-use crate::spike::Target;
+use crate::spike::{Target, TopicMessage};
 use anyhow::Context;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub(super) struct Rig<'a> {
 pub(super) struct Node {
     roles: &'static str,
     listen: String,
+    admin: String,
     tidegate: Tidegate,
     log: PathBuf,
     server: Option<Server>,
@@ -92,7 +94,18 @@ impl<'a> Rig<'a> {
             tidegate: self.tidegate.clone(),
             connections: CONNECTIONS,
             one_node: false,
+            admins: self.nodes().map(|node| format!("http://{}", node.admin)).collect(),
+            logs: self.nodes().map(|node| node.log.clone()).collect(),
         }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.fronts.iter().chain(&self.workers)
+    }
+
+    /// Everything on the booking log.
+    pub(super) async fn messages(&self) -> anyhow::Result<Vec<TopicMessage>> {
+        Log::new(self.stack.address("KAFKA_PORT")?, &self.prefix).read_all().await
     }
 
     /// Drains all nodes; one that does not end well is an error.
@@ -110,6 +123,7 @@ impl<'a> Rig<'a> {
         Ok(Node {
             roles,
             listen: format!("127.0.0.1:{}", free_port()?),
+            admin: format!("127.0.0.1:{}", free_port()?),
             tidegate: self.tidegate.with(folder.join(name), &[]),
             log: folder.join(format!("{name}.log")),
             server: None,
@@ -122,7 +136,7 @@ impl Node {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let mut command = self.tidegate.command();
         command.args(["serve", "--no-limits", "--roles", self.roles]);
-        command.args(["--listen", &self.listen, "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--listen", &self.listen, "--admin-listen", &self.admin]);
         command.stderr(log.context("opening a node's log")?);
         let started = Server::start(command, "tidegate ready: ").await;
         self.server = Some(started.with_context(|| self.log.display().to_string())?);

@@ -98,11 +98,14 @@ impl Row {
             let count = |standing| {
                 report.invariants.values().filter(|line| line.verdict == standing).count()
             };
-            let (held, broken) = (count(Standing::Held), count(Standing::Broken));
-            invariants = format!("{held} held, {broken} BROKEN");
-            if broken == 0 {
-                invariants = format!("{held} held");
-            }
+            let counts = [
+                (count(Standing::Held), "held"),
+                (count(Standing::Broken), "BROKEN"),
+                (count(Standing::NotChecked), "not checked"),
+            ];
+            let counts = counts.iter().filter(|(count, _)| *count > 0);
+            let counts = counts.map(|(count, standing)| format!("{count} {standing}"));
+            invariants = counts.collect::<Vec<_>>().join(", ");
         }
         let name = self.fault.name();
         let mut text = format!(

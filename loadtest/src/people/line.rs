@@ -1,6 +1,7 @@
-//! Waiting: join, watch the public board at the pace it asks for, claim when called.
+//! Waiting: join, watch the public queue status at the pace it asks for, claim when called.
 use super::person::{Exit, Person, Step, read, unexpected};
 use super::plan::Persona;
+use crate::canaries::Secret;
 use crate::history::{End, Joined, Micros, Sighting};
 use crate::http::{Answer, Request};
 use crate::latency::Route;
@@ -32,7 +33,7 @@ pub(super) struct Pass {
 
 /// The public resource that everybody watches.
 #[derive(Debug, Deserialize)]
-struct Board {
+struct QueueStatus {
     state: String,
     now_serving: u64,
     seats_available: Option<u64>,
@@ -41,7 +42,7 @@ struct Board {
 
 /// What `/me` tells.
 #[derive(Debug, Deserialize)]
-struct Standing {
+struct OwnStatus {
     state: String,
     entry: u64,
     number: Option<u64>,
@@ -49,7 +50,7 @@ struct Standing {
     poll_after_ms: u64,
 }
 
-impl Board {
+impl QueueStatus {
     /// The interval for somebody so far from the head: the first row that reaches as far.
     fn interval(&self, ahead: u64) -> Duration {
         let reaches = |row: &&(Option<u64>, u64)| row.0.is_none_or(|bound| ahead <= bound);
@@ -65,12 +66,12 @@ impl Person {
         if self.plan.joins_with_login {
             request = request.login(&self.login).keyed(&format!("join-{}", self.plan.index));
         }
-        let mut answer = self.ask(Route::Join, &request).await?;
+        let mut answer = self.call(Route::Join, &request).await?;
         // Where an answer was lost, its request may count as running until its lease ends.
         let patience = Instant::now() + RUNNING_PATIENCE;
         while answer.code() == "idempotency_running" && Instant::now() < patience {
             self.pause(Duration::from_secs(1)).await;
-            answer = self.ask(Route::Join, &request).await?;
+            answer = self.call(Route::Join, &request).await?;
         }
         match (answer.status, answer.code().as_str()) {
             (201, _) => {}
@@ -80,6 +81,7 @@ impl Person {
         let place: Place = read(Route::Join, &answer)?;
         let (entry, number) = (place.entry, place.number);
         self.history.joined = Some(Joined { entry, number, started, ended: self.sale.now() });
+        self.history.was_given(Secret::QueueToken, &place.token);
         self.saw(entry, number, place.ahead);
         if self.plan.persona == Persona::DoubleClicker {
             self.join_again(&place).await?;
@@ -91,7 +93,7 @@ impl Person {
     async fn join_again(&mut self, place: &Place) -> Step<()> {
         let again = self.join_request().with("queue-token", &place.token);
         let again = if self.plan.joins_with_login { again.login(&self.login) } else { again };
-        let answer = self.ask(Route::Join, &again).await?;
+        let answer = self.call(Route::Join, &again).await?;
         self.history.sample(
             Invariant::I8,
             "join again with the own token",
@@ -120,21 +122,21 @@ impl Person {
             }
             self.pause_in_line(wait).await?;
             looks += 1;
-            let board = self.look().await?;
-            greatest = board.now_serving.max(greatest);
+            let status = self.look().await?;
+            greatest = status.now_serving.max(greatest);
             // Before a draw there is no number to compare, and only `/me` knows more; the same
-            // goes for whether an empty house is sold or merely held.
-            let Some(number) = place.number.filter(|_| board.seats_available != Some(0)) else {
-                (called, wait) = self.ask_where_i_am(place).await?;
+            // goes for whether seats that are not free are sold or merely held.
+            let Some(number) = place.number.filter(|_| status.seats_available != Some(0)) else {
+                (called, wait) = self.look_at_own_status(place).await?;
                 continue;
             };
-            if board.state == "closed" {
+            if status.state == "closed" {
                 return Err(Exit::Ended(End::Refused));
             }
             let ahead = number.saturating_sub(greatest);
             self.saw(place.entry, place.number, Some(ahead));
             called = ahead == 0;
-            wait = board.interval(ahead);
+            wait = status.interval(ahead);
         }
     }
 
@@ -152,11 +154,12 @@ impl Person {
                 (200, _) => {
                     let Granted { pass, expires_in } = read(Route::Claim, &answer)?;
                     self.history.admitted = true;
+                    self.history.was_given(Secret::Pass, &pass);
                     let until = asked + expires_in.saturating_sub(1) * 1_000_000;
                     return Ok(Pass { jwt: pass, until });
                 }
                 (202, _) => {
-                    let wait = self.stand(Route::Claim, &answer)?.1;
+                    let wait = self.read_own_status(Route::Claim, &answer)?.1;
                     self.pause_in_line(wait).await?;
                 }
                 (409, "sold_out" | "queue_closed") => return Err(Exit::Ended(End::Refused)),
@@ -168,50 +171,50 @@ impl Person {
 
     pub(super) async fn claim_as(&mut self, login: &str, token: &str) -> Step<Answer> {
         let request = Request::post(format!("/api/queue/{}/pass", self.sale.queue), &json!({}));
-        self.ask(Route::Claim, &request.login(login).with("queue-token", token)).await
+        self.call(Route::Claim, &request.login(login).with("queue-token", token)).await
     }
 
     fn join_request(&self) -> Request {
         Request::post(format!("/api/queue/{}/join", self.sale.queue), &json!({}))
     }
 
-    async fn look(&mut self) -> Step<Board> {
+    async fn look(&mut self) -> Step<QueueStatus> {
         let request = Request::get(format!("/api/queue/{}", self.sale.queue));
-        let answer = self.ask(Route::Watch, &request).await?;
+        let answer = self.call(Route::Watch, &request).await?;
         if answer.status != 200 {
             return Err(unexpected(Route::Watch, &answer));
         }
         read(Route::Watch, &answer)
     }
 
-    async fn ask_where_i_am(&mut self, place: &Place) -> Step<(bool, Duration)> {
+    async fn look_at_own_status(&mut self, place: &Place) -> Step<(bool, Duration)> {
         let request = Request::get(format!("/api/queue/{}/me", self.sale.queue));
-        let answer = self.ask(Route::Me, &request.with("queue-token", &place.token)).await?;
+        let answer = self.call(Route::Me, &request.with("queue-token", &place.token)).await?;
         if answer.status != 200 {
             return Err(unexpected(Route::Me, &answer));
         }
-        self.stand(Route::Me, &answer)
+        self.read_own_status(Route::Me, &answer)
     }
 
-    /// Reads a standing: whether it may claim, and when to look again.
-    fn stand(&mut self, route: Route, answer: &Answer) -> Step<(bool, Duration)> {
-        let standing: Standing = read(route, answer)?;
-        self.saw(standing.entry, standing.number, standing.ahead);
-        let called = match standing.state.as_str() {
+    /// Reads an answer about the own place: whether it may claim, and when to look again.
+    fn read_own_status(&mut self, route: Route, answer: &Answer) -> Step<(bool, Duration)> {
+        let own: OwnStatus = read(route, answer)?;
+        self.saw(own.entry, own.number, own.ahead);
+        let called = match own.state.as_str() {
             "ready" | "returning" | "admitted" => true,
             "sold_out" => return Err(Exit::Ended(End::Left)),
             "missed" | "done" => return Err(Exit::Ended(End::Missed)),
             "closed" => return Err(Exit::Ended(End::Refused)),
             _ => false,
         };
-        Ok((called, Duration::from_millis(standing.poll_after_ms)))
+        Ok((called, Duration::from_millis(own.poll_after_ms)))
     }
 
     async fn leave_line(&mut self, place: &Place) -> Step<()> {
         if self.plan.politely {
             let leave = Request::delete(format!("/api/queue/{}/me", self.sale.queue));
             let leave = leave.with("queue-token", &place.token);
-            let answer = self.ask(Route::Leave, &leave).await?;
+            let answer = self.call(Route::Leave, &leave).await?;
             self.history.sample(Invariant::I8, "leave the line", "204", answer.summary());
         }
         Err(Exit::Ended(End::Left))
@@ -243,7 +246,8 @@ mod tests {
     #[test]
     fn the_interval_follows_the_distance_from_the_head() {
         let poll = vec![(Some(50), 2_000), (Some(2_000), 10_000), (None, 60_000)];
-        let mut board = Board { state: "open".into(), now_serving: 0, seats_available: None, poll };
+        let mut status =
+            QueueStatus { state: "open".into(), now_serving: 0, seats_available: None, poll };
         for (ahead, millis) in [
             (0, 2_000),
             (50, 2_000),
@@ -252,11 +256,11 @@ mod tests {
             (2_001, 60_000),
             (u64::MAX, 60_000),
         ] {
-            assert_eq!(board.interval(ahead), Duration::from_millis(millis), "{ahead} ahead");
+            assert_eq!(status.interval(ahead), Duration::from_millis(millis), "{ahead} ahead");
         }
-        board.poll.pop();
-        assert_eq!(board.interval(9_999), Duration::from_secs(10), "the last row goes on");
-        board.poll.clear();
-        assert_eq!(board.interval(0), Duration::from_secs(2), "no table is no licence");
+        status.poll.pop();
+        assert_eq!(status.interval(9_999), Duration::from_secs(10), "the last row goes on");
+        status.poll.clear();
+        assert_eq!(status.interval(0), Duration::from_secs(2), "no table is no licence");
     }
 }

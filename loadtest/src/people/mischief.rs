@@ -24,11 +24,11 @@ impl Person {
         let body = json!({"event_id": self.sale.event, "best_available": {"quantity": 1}});
         let lock = Request::post("/api/tickets/lock", &body);
         let stolen = lock.clone().login(&friend).with("admission-pass", &pass.jwt);
-        let answer = self.ask(Route::Lock, &stolen).await?;
+        let answer = self.call(Route::Lock, &stolen).await?;
         self.refused(Invariant::I12, "lock with another's pass", "403 pass_invalid", &answer);
 
         let altered = lock.login(&self.login).with("admission-pass", &altered(&pass.jwt));
-        let answer = self.ask(Route::Lock, &altered).await?;
+        let answer = self.call(Route::Lock, &altered).await?;
         self.refused(Invariant::I12, "lock with an altered pass", "403 pass_invalid", &answer);
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Person {
         body: &Value,
     ) -> Step<Answer> {
         let request = self.lock_request(pass, key, body);
-        let [one, two] = self.ask_twice(Route::Lock, &request).await?;
+        let [one, two] = self.call_twice(Route::Lock, &request).await?;
         if one.status != 200 || two.status != 200 {
             // Refusals are not kept: the seats may have become free between the two.
             return Ok(if one.status == 200 { one } else { two });
@@ -50,7 +50,7 @@ impl Person {
             self.history.keyed(key, hold_of(answer)?);
         }
         let other = json!({"event_id": self.sale.event, "seat_number": 1});
-        let answer = self.ask(Route::Lock, &self.lock_request(pass, key, &other)).await?;
+        let answer = self.call(Route::Lock, &self.lock_request(pass, key, &other)).await?;
         self.refused(Invariant::I7, "one key, another body", "422 idempotency_mismatch", &answer);
         Ok(one)
     }
@@ -68,13 +68,13 @@ impl Person {
             }
         }
         self.sleep_till(hold.expires + Duration::from_secs(1)).await;
-        let answer = self.ask(Route::Book, &self.book_request(hold, "late", "tok_good")).await?;
+        let answer = self.call(Route::Book, &self.book_request(hold, "late", "tok_good")).await?;
         self.refused(Invariant::I17, "pay for an expired hold", "410 hold_expired", &answer);
 
         self.sleep_till(hold.expires + FREED_WITHIN).await;
         let asked = self.sale.now();
         let request = self.lock_request(pass, "too-late", &hold.body);
-        let answer = self.ask(Route::Lock, &request).await?;
+        let answer = self.call(Route::Lock, &request).await?;
         let again = if answer.status == 200 { hold_of(&answer)? } else { String::new() };
         let got = if again == hold.id { "the old hold" } else { "freed" };
         self.history.sample(Invariant::I17, "seats 5 s after their hold", "freed", got);

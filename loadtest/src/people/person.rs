@@ -73,32 +73,38 @@ impl Person {
         };
         match end {
             // A confirmed booking ends the slot by itself.
+            // So does one that was given back: its slot ended when it was confirmed.
+            End::Refunded => {}
             End::Confirmed => self.sale.latencies.record(Route::JoinToTicket, arrived.elapsed()),
             End::Left if !self.plan.politely => {}
             End::Declined | End::Missed | End::Left | End::Refused | End::Error => {
                 let leave = Request::delete(format!("/api/queue/{}/me", self.sale.queue));
-                self.ask(Route::Leave, &leave.with("admission-pass", &pass.jwt)).await?;
+                self.call(Route::Leave, &leave.with("admission-pass", &pass.jwt)).await?;
             }
         }
         Ok(end)
     }
 
     /// Asks until the server answers; what no client should see ends the visit.
-    pub(super) async fn ask(&mut self, route: Route, request: &Request) -> Step<Answer> {
+    pub(super) async fn call(&mut self, route: Route, request: &Request) -> Step<Answer> {
         let due = self.due.take().unwrap_or_else(Instant::now);
         let mut trouble = Trouble::default();
-        let answer = self.sale.ask(route, request, due, &mut trouble).await;
+        let answer = self.sale.call(route, request, due, &mut trouble).await;
         self.note(trouble);
         answer.map_err(Exit::Fault)
     }
 
     /// The same request twice at the same moment, as an impatient finger does.
-    pub(super) async fn ask_twice(&mut self, route: Route, request: &Request) -> Step<[Answer; 2]> {
+    pub(super) async fn call_twice(
+        &mut self,
+        route: Route,
+        request: &Request,
+    ) -> Step<[Answer; 2]> {
         let due = self.due.take().unwrap_or_else(Instant::now);
         let (mut first, mut second) = (Trouble::default(), Trouble::default());
         let (one, two) = tokio::join!(
-            self.sale.ask(route, request, due, &mut first),
-            self.sale.ask(route, request, due, &mut second),
+            self.sale.call(route, request, due, &mut first),
+            self.sale.call(route, request, due, &mut second),
         );
         self.note(first);
         self.note(second);

@@ -1,9 +1,11 @@
 //! What all people of a run share: the connections, the event, the clock of the run.
-use super::weather::Weather;
+use super::fault_history::FaultHistory;
 use crate::history::Micros;
 use crate::http::{Answer, Lost, Pool, Request};
 use crate::latency::{Latencies, Route};
 use crate::scenario::Scenario;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -13,6 +15,8 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(40);
 const SERVER_PATIENCE: Duration = Duration::from_secs(120);
 /// Lost answers in a row after which somebody gives up.
 const LOST_MAX: u32 = 8;
+/// Different bodies of refusals that are kept; most are the same few.
+const REFUSALS_MAX: usize = 50_000;
 
 /// One run, as its people see it.
 pub(crate) struct Sale {
@@ -25,7 +29,26 @@ pub(crate) struct Sale {
     pub(crate) scenario: Scenario,
     pub(crate) started: Instant,
     pub(crate) latencies: Latencies,
-    pub(crate) weather: Weather,
+    pub(crate) fault_history: FaultHistory,
+    pub(crate) refusals: Refusals,
+}
+
+/// The bodies of refusals and errors, each once: nothing secret may be in them.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<HashSet<Vec<u8>>>);
+
+impl Refusals {
+    /// A body more, unless there are very many already.
+    pub(crate) fn add(&self, body: &[u8]) {
+        let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.len() < REFUSALS_MAX && !bodies.contains(body) {
+            bodies.insert(body.to_owned());
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
 }
 
 /// What went wrong on the way to an answer, and was overcome.
@@ -43,7 +66,7 @@ impl Sale {
 
     /// Asks until there is an answer that is not "come again". Every request may be sent twice:
     /// reads change nothing, and the rest is keyed or harmless. `Err` says what must not be.
-    pub(crate) async fn ask(
+    pub(crate) async fn call(
         &self,
         route: Route,
         request: &Request,
@@ -56,7 +79,7 @@ impl Sale {
             let pause = match self.send(route, request).await {
                 Ok(answer) => match come_again(&answer) {
                     Some(pause) => {
-                        self.weather.refused(sent.elapsed());
+                        self.fault_history.refused(sent.elapsed());
                         lost_in_a_row = 0;
                         trouble.sheds += 1;
                         pause
@@ -87,7 +110,11 @@ impl Sale {
 
     async fn send(&self, route: Route, request: &Request) -> Result<Answer, Lost> {
         let pool = if route == Route::Booking { &self.waits } else { &self.pool };
-        pool.send(request, REQUEST_PATIENCE).await
+        let answer = pool.send(request, REQUEST_PATIENCE).await?;
+        if answer.status >= 400 {
+            self.refusals.add(answer.body());
+        }
+        Ok(answer)
     }
 }
 

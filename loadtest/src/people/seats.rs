@@ -102,7 +102,7 @@ impl Person {
             self.lock_twice(pass, key, &body).await?
         } else {
             let request = self.lock_request(pass, key, &body);
-            self.ask(Route::Lock, &request).await?
+            self.call(Route::Lock, &request).await?
         };
         match (answer.status, answer.code().as_str()) {
             (200, _) => self.take_hold(&answer, body, picked, asked).map(Some),
@@ -151,7 +151,7 @@ impl Person {
             sections: BTreeMap<String, String>,
         }
         let request = Request::get(format!("/api/events/{}/seats", self.sale.event));
-        let answer = self.ask(Route::Seats, &request).await?;
+        let answer = self.call(Route::Seats, &request).await?;
         let mut map: Map = read(Route::Seats, &answer)?;
         // The order in which the event was made with them.
         let order = ["stalls", "balcony"];

@@ -3,6 +3,7 @@ use super::line::Pass;
 use super::person::{Exit, Person, Step, read, unexpected};
 use super::plan::Persona;
 use super::seats::Hold;
+use crate::canaries::Secret;
 use crate::history::{BookingSeen, End, Micros};
 use crate::http::Request;
 use crate::latency::Route;
@@ -54,7 +55,8 @@ impl Person {
             | Persona::LatePayer
             | Persona::Retrier
             | Persona::Decliner
-            | Persona::LeavesLine => self.pay(hold).await,
+            | Persona::LeavesLine
+            | Persona::Canceller => self.pay(hold).await,
         }
     }
 
@@ -64,16 +66,19 @@ impl Person {
         self.pause(self.sale.scenario.think.mul_f64(part)).await;
         for attempt in 1..=ATTEMPTS_MAX {
             let card = match attempt {
-                _ if attempt <= self.plan.persona.bad_cards() => "tok_decline",
-                1 => "tok_default",
-                _ => "tok_good",
+                _ if attempt <= self.plan.persona.bad_cards() => self.bad_card(),
+                1 => "tok_default".to_owned(),
+                _ => "tok_good".to_owned(),
             };
             let booked = self.sale.now();
-            let Some(booking) = self.book(&hold, attempt, card).await? else {
+            let Some(booking) = self.book(&hold, attempt, &card).await? else {
                 return Ok(End::Refused);
             };
             let ended = self.follow(&booking, &hold).await?;
             match (ended.status.as_str(), ended.hold) {
+                ("confirmed", _) if self.plan.persona == Persona::Canceller => {
+                    return self.give_back(&booking, &hold).await;
+                }
                 ("confirmed", _) => return Ok(End::Confirmed),
                 ("declined", Some(hold)) if hold.expires_in > 0 => {}
                 ("declined", _) => return self.over(&hold, booked, End::Declined),
@@ -87,6 +92,51 @@ impl Person {
         Ok(End::Declined)
     }
 
+    /// A card that no gateway knows, and so declines: nobody else has its token, which can then be
+    /// looked for where it must not be.
+    fn bad_card(&mut self) -> String {
+        let token = format!("tok_canary_{:016x}", self.plan.seed);
+        self.history.was_given(Secret::PaymentToken, &token);
+        token
+    }
+
+    /// Cancels a confirmed booking and waits for the money.
+    async fn give_back(&mut self, booking: &str, hold: &Hold) -> Step<End> {
+        let now = self.sale.now();
+        self.over(hold, now, ())?;
+        let path = format!("/api/bookings/{booking}/cancel");
+        let request = Request::post(path, &json!({})).login(&self.login);
+        let answer = self.call(Route::Cancel, &request).await?;
+        if answer.status != 202 {
+            return Err(unexpected(Route::Cancel, &answer));
+        }
+        let cancelled = Instant::now();
+        while cancelled.elapsed() < BOOKING_PATIENCE {
+            let seen = self.look_at_booking(booking).await?;
+            if seen.status == "refunded" {
+                self.history.sample(Invariant::I19, "a cancelled booking", "refunded", "refunded");
+                return Ok(End::Refunded);
+            }
+            self.pause(Duration::from_millis(200)).await;
+        }
+        self.history.sample(Invariant::I19, "a cancelled booking", "refunded", "no refund");
+        Ok(End::Refunded)
+    }
+
+    /// What the booking is by now.
+    async fn look_at_booking(&mut self, booking: &str) -> Step<Booking> {
+        let request = Request::get(format!("/api/bookings/{booking}?wait=10")).login(&self.login);
+        let answer = self.call(Route::Booking, &request).await?;
+        if answer.status != 200 {
+            return Err(unexpected(Route::Booking, &answer));
+        }
+        let seen: Booking = read(Route::Booking, &answer)?;
+        for known in self.history.bookings.iter_mut().filter(|known| known.booking == booking) {
+            known.status.clone_from(&seen.status);
+        }
+        Ok(seen)
+    }
+
     /// Books; `None` when the hold is over, as it may be by then.
     async fn book(&mut self, hold: &Hold, attempt: u32, card: &str) -> Step<Option<String>> {
         #[derive(Deserialize)]
@@ -96,9 +146,9 @@ impl Person {
         let key = format!("book-{}-{attempt}", self.plan.index);
         let request = self.book_request(hold, &key, card);
         let answers = if self.plan.persona == Persona::DoubleClicker {
-            self.ask_twice(Route::Book, &request).await?.into()
+            self.call_twice(Route::Book, &request).await?.into()
         } else {
-            vec![self.ask(Route::Book, &request).await?]
+            vec![self.call(Route::Book, &request).await?]
         };
         let mut booking = None;
         for answer in answers {
@@ -139,9 +189,9 @@ impl Person {
         });
         while accepted.elapsed() < BOOKING_PATIENCE {
             let request = Request::get(format!("/api/bookings/{id}?wait=10")).login(&self.login);
-            let answer = self.ask(Route::Booking, &request).await?;
+            let answer = self.call(Route::Booking, &request).await?;
             // Who lost the hold and has not read the log yet knows nothing of its booking.
-            let lost = self.sale.weather.may_have_lost(hold.asked);
+            let lost = self.sale.fault_history.may_have_lost(hold.asked);
             if answer.status == 404 && lost && accepted.elapsed() < OUTCOME_LAG {
                 self.pause(Duration::from_millis(500)).await;
                 continue;
@@ -156,7 +206,7 @@ impl Person {
             if !matches!(booking.status.as_str(), "processing" | "refund_pending") {
                 seen.seats.clone_from(&booking.seats);
                 if booking.status == "confirmed" {
-                    self.sale.weather.confirmed(accepted);
+                    self.sale.fault_history.confirmed(accepted);
                 }
                 self.sale.latencies.record(Route::BookToEnd, accepted.elapsed());
                 return Ok(booking);
@@ -171,12 +221,12 @@ impl Person {
         let now = self.sale.now();
         self.over(hold, now, ())?;
         let request = Request::delete(format!("/api/tickets/lock/{}", hold.id)).login(&self.login);
-        let mut answer = self.ask(Route::Release, &request).await?;
+        let mut answer = self.call(Route::Release, &request).await?;
         // The seats may hear of a decline a little later than the visitor.
         let patience = Instant::now() + OUTCOME_LAG;
         while answer.code() == "hold_paying" && Instant::now() < patience {
             self.pause(Duration::from_millis(500)).await;
-            answer = self.ask(Route::Release, &request).await?;
+            answer = self.call(Route::Release, &request).await?;
         }
         let got = if self.is_over(hold) { "204".to_owned() } else { answer.summary() };
         self.history.sample(Invariant::I8, "release a live hold", "204", got);
@@ -185,7 +235,7 @@ impl Person {
 
     /// True when nobody need keep the seats for us any more.
     pub(super) fn is_over(&self, hold: &Hold) -> bool {
-        self.sale.now() > self.sale.weather.certain_until(hold.asked, hold.until)
+        self.sale.now() > self.sale.fault_history.certain_until(hold.asked, hold.until)
     }
 
     /// From `since` on the seats may be anybody's.

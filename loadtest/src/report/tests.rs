@@ -42,7 +42,7 @@ fn report() -> Report {
     ];
     let latency_ms = BTreeMap::from([("join", Figures { count: 3, p50: 1.5, p99: 2.0, max: 2.5 })]);
     let measured = Measured { oversold: 0, connections: 4, latency_ms, duration_seconds: 6.5 };
-    Report::new(&scenario, &[buyer, left, failed], &clients, &audit, measured)
+    Report::new(&scenario, &[buyer, left, failed], &clients, &audit, &[Invariant::I1], measured)
 }
 
 #[test]
@@ -103,6 +103,19 @@ fn broken_wins_and_not_checked_never_does() {
             merged(&BTreeMap::from([(Invariant::I7, clients)]), &[audited("I7", audit, None)]);
         assert_eq!(lines[&Invariant::I7].verdict, expected, "{case}");
     }
+}
+
+#[test]
+fn a_required_invariant_that_met_nothing_fails_the_run() {
+    let checked = BTreeMap::from([(Invariant::I1, verdict(1, &[]))]);
+    let audit = [audited("I19", AuditVerdict::NotChecked, Some("nothing happened"))];
+    let lines = merged(&checked, &audit);
+    let one = complete(lines.clone(), &[Invariant::I1]);
+    assert_eq!(one, lines, "what was looked at is enough");
+    let all = complete(lines, &[Invariant::I1, Invariant::I19, Invariant::I20]);
+    let progress = &all[&Invariant::I22];
+    assert_eq!((progress.verdict, progress.breaches), (Standing::Broken, 2));
+    assert_eq!(progress.examples[0], "I19 refunds-exist-once was not checked");
 }
 
 #[test]

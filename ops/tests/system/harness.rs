@@ -7,6 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::io::{Read, Seek};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -105,6 +106,12 @@ impl Node {
         };
         let (base, admin) = (base.to_owned(), admin.to_owned());
         Self { child, said, base, admin }
+    }
+
+    /// Where another process of ours can read what it writes on stderr.
+    pub(crate) fn log(&self) -> PathBuf {
+        let file = self.said.as_raw_fd();
+        PathBuf::from(format!("/proc/{}/fd/{file}", std::process::id()))
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -207,13 +207,13 @@ impl Buyer {
     /// The booking that was accepted; none once everything is sold.
     async fn buy(mut self, accepted: watch::Sender<usize>) -> Option<(Self, String)> {
         let wish = json!({"event_id": self.event, "best_available": {"quantity": 1}});
-        let hold = self.insist("/api/tickets/lock", &wish).await;
+        let hold = self.retry_until_ok("/api/tickets/lock", &wish).await;
         if hold.status == 409 {
             assert_eq!(hold.json()["code"], "sold_out");
             return None;
         }
         let book = json!({"event_id": self.event, "hold_id": hold.expect(200)["hold_id"]});
-        let booked = self.insist("/api/tickets/book", &book).await.expect(202);
+        let booked = self.retry_until_ok("/api/tickets/book", &book).await.expect(202);
         accepted.send_modify(|count| *count += 1);
         let booking = booked["booking_id"].as_str().unwrap().to_owned();
         Some((self, booking))
@@ -224,7 +224,7 @@ impl Buyer {
     }
 
     /// The same request under the same key, to the other node when one is dead or cannot say.
-    async fn insist(&mut self, path: &str, body: &Value) -> Answer {
+    async fn retry_until_ok(&mut self, path: &str, body: &Value) -> Answer {
         let ask = async {
             loop {
                 let keyed = self.client().with("idempotency-key", path);

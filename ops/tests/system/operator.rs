@@ -40,7 +40,7 @@ async fn a_folder_that_cannot_be_written_is_refused() {
     // A plain file where the folder should be: refused for every user, root included.
     let file = folder.path().join("data");
     std::fs::write(&file, "").unwrap();
-    serve_refuses(&file, &[], &[], 1, "data").await;
+    serve_refuses(&file, &[], &[], 1, "making the data folder").await;
     serve_refuses(Path::new("/proc/tidegate"), &[], &[], 1, "/proc/tidegate").await;
 }
 
@@ -174,7 +174,7 @@ async fn health_and_metrics_are_on_the_admin_port_only() {
     }
     node.client().get("/api/events").await.expect(200);
     let metrics = operator.get("/metrics").await.expect_text(200);
-    for krate in ["ingress", "waiting_room", "allocator", "payment_worker", "ledger"] {
+    for krate in ["ingress", "waiting_room", "allocator", "payment_worker", "ledger", "ops"] {
         assert!(metrics.contains(&format!("\ntidegate_{krate}_")), "{krate}: {metrics}");
     }
     for path in ["/livez", "/readyz", "/metrics"] {

@@ -11,7 +11,9 @@ async fn a_small_spike_ends_with_every_invariant_held() {
     let report = folder.path().join("report.json");
     let run = Command::new(loadtest())
         .args(["spike", "--users", "300", "--seats", "60", "--arrive-seconds", "3"])
-        .args(["--base", &node.base])
+        .args(["--base", &node.base, "--admin", &node.admin])
+        .arg("--server-log")
+        .arg(node.log())
         .arg("--data")
         .arg(&data)
         .arg("--json")
@@ -29,5 +31,11 @@ async fn a_small_spike_ends_with_every_invariant_held() {
     assert_eq!(report["oversold"], 0);
     assert_eq!(report["errors"], 0);
     assert!(report["confirmed"].as_u64().unwrap() > 0, "{report}");
+    assert!(report["refunded"].as_u64().unwrap() > 0, "{report}");
+    for number in 1..=22 {
+        let line = &report["invariants"][format!("I{number}")];
+        assert_eq!(line["verdict"], "held", "I{number}: {line}");
+        assert!(line["checked"].as_u64().unwrap() > 0, "I{number}: {line}");
+    }
     assert!(node.stop().await.success());
 }

@@ -1,5 +1,5 @@
 //! How late holds end when many are due at once, with the sweeper as a node runs it.
-use super::house::{House, Sale};
+use super::fixture::{Fixture, Sale};
 use crate::bench::lateness::Lateness;
 use crate::bench::rounds::Ratios;
 use crate::bench::{Flags, Measurement, Row};
@@ -35,7 +35,7 @@ pub(super) async fn expiry(flags: &Flags) -> anyhow::Result<Measurement> {
          own each round; looked every few ms"
     )];
     for _ in 0..flags.rounds {
-        let (late, early) = round(&House::open().await?, count).await?;
+        let (late, early) = round(&Fixture::open().await?, count).await?;
         let late = Lateness::of(late).context("no hold was due")?;
         notes.push(format!("late by {late}"));
         ratios.push(late.ratio());
@@ -48,8 +48,8 @@ pub(super) async fn expiry(flags: &Flags) -> anyhow::Result<Measurement> {
 }
 
 /// Milliseconds of lateness of every hold, and how many ended before their time.
-async fn round(house: &House, count: u32) -> anyhow::Result<(Vec<i64>, u64)> {
-    let sale = house.event(3_600).await?;
+async fn round(fixture: &Fixture, count: u32) -> anyhow::Result<(Vec<i64>, u64)> {
+    let sale = fixture.event(3_600).await?;
     let first = Timestamp::from_millis(Clock::System.now().millis() + BEFORE_MS);
     let due: Vec<i64> = (0..i64::from(count))
         .map(|at| first.millis() + at * DUE_FOR_MS / i64::from(count))
@@ -58,9 +58,9 @@ async fn round(house: &House, count: u32) -> anyhow::Result<(Vec<i64>, u64)> {
     let loaded = sale.store().load(&sale.at(), copy).await.context("loading holds")?;
     ensure!(loaded == LoadOutcome::Swapped, "the event was not new");
     // The allocator hears of the event, and the sweeper with it.
-    house.seats.holds(sale.id(), &sale.ids().account(Clock::System.now())).await?;
+    fixture.seats.holds(sale.id(), &sale.ids().account(Clock::System.now())).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    tasks.spawn(HoldSweeper::new(house.seats.clone()).run(stop.clone()));
+    tasks.spawn(HoldSweeper::new(fixture.seats.clone()).run(stop.clone()));
     let seen = watch(&sale, &due).await;
     stop.cancel();
     tasks.close();

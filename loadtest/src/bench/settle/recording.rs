@@ -113,7 +113,7 @@ fn saying(frame: &Frame, statements: &mut Statements) -> Result<Option<Saying>, 
             Ok(Some(Saying::Plain(text.to_owned())))
         }
         b'P' => {
-            let (name, sql, types) = parsed(&frame.body).ok_or("a strange Parse")?;
+            let (name, sql, types) = parsed(&frame.body).ok_or("an unexpected Parse")?;
             statements.insert(name, (sql, types));
             Ok(None)
         }

@@ -53,8 +53,8 @@ fn type_name(oid: i32) -> anyhow::Result<&'static str> {
 /// A binary value as SQL.
 fn literal(oid: i32, bytes: &[u8]) -> anyhow::Result<String> {
     let text = match oid {
-        1000 | 1009 | 1016 => array(oid, bytes).context("a strange array")?,
-        _ => element(oid, bytes).context("a strange value")?,
+        1000 | 1009 | 1016 => array(oid, bytes).context("an array that cannot be read")?,
+        _ => element(oid, bytes).context("a value that cannot be read")?,
     };
     if text.contains('\\') && text.contains('\0') {
         bail!("a value with a NUL");
@@ -138,7 +138,8 @@ mod tests {
             "\\if :client_id = 0\nBEGIN;\nPREPARE s0 (text) AS SELECT $1;\nEXECUTE s0 ('x');\n\
              EXECUTE s0 ('x');\n\\endif\n"
         );
-        let strange = Saying::Prepared { sql: "SELECT $1".into(), types: vec![1], values: vec![] };
-        assert!(script(&[vec![strange]]).is_err());
+        let unreadable =
+            Saying::Prepared { sql: "SELECT $1".into(), types: vec![1], values: vec![] };
+        assert!(script(&[vec![unreadable]]).is_err());
     }
 }

@@ -1,12 +1,12 @@
-//! What happens to the servers during a run, and how the sale goes on: faults are judged by it.
+//! What faults did to a run: what may be lost, how long refusals took, when sales went on.
 use crate::history::Micros;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The weather of one run; without faults it stays as it begins.
+/// The faults of one run that matter to its people; without faults it stays empty.
 #[derive(Debug, Default)]
-pub(crate) struct Weather(Mutex<Seen>);
+pub(crate) struct FaultHistory(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -18,7 +18,7 @@ struct Seen {
     confirmed: Vec<(Instant, Instant)>,
 }
 
-impl Weather {
+impl FaultHistory {
     /// Holds that were asked for until now may be gone.
     pub(crate) fn holds_may_be_lost(&self, now: Micros) {
         self.seen().losses.push(now);
@@ -67,25 +67,25 @@ mod tests {
 
     #[test]
     fn a_hold_is_certain_until_the_first_loss_after_it() {
-        let weather = Weather::default();
-        assert_eq!(weather.certain_until(5, 100), 100);
-        weather.holds_may_be_lost(50);
-        weather.holds_may_be_lost(70);
+        let history = FaultHistory::default();
+        assert_eq!(history.certain_until(5, 100), 100);
+        history.holds_may_be_lost(50);
+        history.holds_may_be_lost(70);
         for (asked, until, expected) in
             [(5, 100, 50), (5, 40, 40), (50, 100, 50), (51, 100, 70), (71, 100, 100)]
         {
-            assert_eq!(weather.certain_until(asked, until), expected, "{asked} to {until}");
+            assert_eq!(history.certain_until(asked, until), expected, "{asked} to {until}");
         }
     }
 
     #[test]
     fn recovery_is_the_first_sale_that_began_after_healing() {
-        let weather = Weather::default();
+        let history = FaultHistory::default();
         let before = Instant::now();
-        weather.confirmed(before);
+        history.confirmed(before);
         let healed = before + Duration::from_millis(1);
-        assert_eq!(weather.recovered_after(healed), None, "it was accepted before");
-        weather.confirmed(healed);
-        assert!(weather.recovered_after(before).is_some());
+        assert_eq!(history.recovered_after(healed), None, "it was accepted before");
+        history.confirmed(healed);
+        assert!(history.recovered_after(before).is_some());
     }
 }

@@ -22,7 +22,7 @@ const ROW_SEATS: u32 = 20;
 const SECTIONS: u32 = 10;
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) struct House {
+pub(super) struct Fixture {
     redis: Redis,
     server: Child,
     port: u16,
@@ -44,7 +44,7 @@ pub(super) struct Sale {
     ids: IdSource,
 }
 
-impl House {
+impl Fixture {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let scratch = Scratch::new("hold")?;
         let (server, port) = start_redis(&scratch).await?;
@@ -215,7 +215,7 @@ fn event(ids: &IdSource, hold_ttl_seconds: u32) -> anyhow::Result<Event> {
         on_sale_at: now,
         terms: SaleTerms { hold_ttl_seconds, ..SaleTerms::default() },
         layout_version: 1,
-        layout: Arc::new(Layout::new(sections).context("laying out a house")?),
+        layout: Arc::new(Layout::new(sections).context("laying out a hall")?),
         created_at: now,
     })
 }
@@ -249,7 +249,7 @@ async fn connect(port: u16) -> anyhow::Result<Redis> {
     Ok(Redis::open(&format!("redis://127.0.0.1:{port}"), bounds).await?)
 }
 
-impl Drop for House {
+impl Drop for Fixture {
     fn drop(&mut self) {
         // Its folder goes next, and nothing of it is to be kept.
         let _ = self.server.start_kill();
