@@ -73,7 +73,7 @@ pub enum EventAction {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// One line an event: id, date, total seats, name.
+    /// One line for each event: id, date, total seats, name.
     List,
 }
 
@@ -91,7 +91,7 @@ pub enum AccountAction {
         /// admin, gate or user.
         role: String,
     },
-    /// Make accounts without a password and print a login token a line.
+    /// Make accounts without a password and print a login token for each, one on a line.
     Mint {
         #[arg(long, value_name = "N")]
         count: u32,
@@ -117,7 +117,7 @@ pub enum KeysAction {
 
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// One JSON document instead of a line an invariant.
+    /// One JSON document instead of one line for each invariant.
     #[arg(long)]
     pub json: bool,
 }

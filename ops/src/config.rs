@@ -28,7 +28,7 @@ const DEFAULTS: &str = include_str!("../tidegate.default.toml");
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     Development,
-    /// Weak secrets, the simulated gateway and test hooks refuse to start.
+    /// Weak secrets, the simulated gateway and what is only for tests and demos refuse to start.
     Production,
 }
 

@@ -1,5 +1,5 @@
 //! The demo: one seated event on sale, and the words that sell a ticket for it.
-use crate::serve::say;
+use crate::terminal::say;
 use anyhow::Context;
 use ledger::books::Events;
 use ledger::{

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 mod failure;
 mod logs;
+mod terminal;
 
 mod folder;
 mod stores;

@@ -9,13 +9,13 @@ use crate::cli::Serve;
 use crate::config::{Configuration, Profile, only_alone};
 use crate::first_admin::{self, Credentials, FirstAdmin};
 use crate::stores::{StoreWatch, Stores};
+use crate::terminal::{announce, say};
 use crate::{Failure, demo, folder, keyfile, logs};
 pub(crate) use signals::Signals;
 
 use anyhow::{Context, anyhow};
 use ledger::{Clock, IdSource};
 use loops::Loops;
-use std::io::Write;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -57,12 +57,6 @@ async fn first_admin(node: &Node, config: &Configuration) -> Result<(), Failure>
     Ok(())
 }
 
-/// One line for the operator, on stderr.
-pub(crate) fn say(line: &str) {
-    // Nobody is left to tell when stderr is gone.
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// Everything a node is made of, before its loops start.
 struct Node {
     clock: Clock,
@@ -80,7 +74,7 @@ impl Node {
         if let Some(own) = only_alone(config) {
             tracing::warn!(
                 stores = own,
-                "stores.bookings is shared and these are not: nothing is sold right by a second node"
+                "stores.bookings is shared and these are not: a second node would sell from stores of its own"
             );
         }
         let stores = Stores::open(config, &ids).await?;
@@ -133,10 +127,4 @@ async fn listen(address: &str) -> Result<TcpListener, Failure> {
 fn local(listener: &TcpListener) -> Result<String, Failure> {
     let address = listener.local_addr().context("reading the address").map_err(Failure::Failed)?;
     Ok(format!("http://{address}"))
-}
-
-/// The one line on stdout, for whoever started us.
-pub(crate) fn announce(line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("writing to stdout")
 }

@@ -1,8 +1,9 @@
 //! `tidegate gateway`: the simulated payment gateway as a process of its own.
 use crate::cli::Gateway;
 use crate::config::{Configuration, Profile};
-use crate::serve::{Signals, announce};
+use crate::serve::Signals;
 use crate::stores::gateway_db;
+use crate::terminal::announce;
 use crate::{Failure, folder, logs};
 use anyhow::{Context, anyhow};
 use ledger::Clock;
