@@ -40,6 +40,8 @@ pub struct Configuration {
     pub data: PathBuf,
     pub listen: String,
     pub admin_listen: String,
+    /// Said to be meant: production refuses an admin listener on every address otherwise.
+    pub admin_listen_everywhere: bool,
     pub roles: Vec<String>,
     pub log: Log,
     pub stores: StoreUrls,
@@ -106,7 +108,10 @@ impl Configuration {
         let mut config: Self = layers.read().context("reading the configuration")?;
         config.layers = layers;
         config.resolve_paths(cli.config.as_deref());
-        config.ingress.cookies_secure |= config.profile == Profile::Production;
+        if config.profile == Profile::Production && !config.ingress.cookies_secure {
+            config.ingress.cookies_secure = true;
+            config.layers.set_by_profile("ingress.cookies_secure", true);
+        }
         relations::check(&config)?;
         Ok(config)
     }

@@ -22,6 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs until a signal asks to stop, or something fails for good.
 pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<(), Failure> {
+    if flags.demo && config.profile == Profile::Production {
+        let refused = anyhow!("--demo does not run under profile = \"production\"");
+        return Err(Failure::Usage(refused));
+    }
     if flags.no_limits {
         if config.profile == Profile::Production {
             let refused = anyhow!("--no-limits does not run under profile = \"production\"");

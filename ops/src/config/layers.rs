@@ -1,5 +1,5 @@
 //! Layers of TOML: each value remembers which layer gave it.
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,8 @@ pub enum Origin {
     File,
     Environment,
     Flag,
+    /// The profile demands it, whatever the layers say.
+    Profile,
 }
 
 impl Origin {
@@ -27,6 +29,7 @@ impl Origin {
             Self::File => "file",
             Self::Environment => "environment",
             Self::Flag => "flag",
+            Self::Profile => "profile",
         }
     }
 }
@@ -51,8 +54,7 @@ impl Layers {
     pub fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("reading the configuration {}", path.display()))?;
-        let table: Table =
-            text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        let table = parse(&text).with_context(|| format!("{} is not TOML", path.display()))?;
         let mut leaves = Vec::new();
         flatten("", &table, &mut leaves);
         for (key, value) in leaves {
@@ -80,10 +82,15 @@ impl Layers {
                 bail!("unknown environment variable {name}: `tidegate config` lists the keys");
             };
             let value = parse_like(&slot.0, &text)
-                .with_context(|| format!("the environment variable {name} is {text:?}"))?;
+                .with_context(|| format!("the environment variable {name} cannot be read"))?;
             *slot = (value, Origin::Environment);
         }
         Ok(())
+    }
+
+    /// Lays what the profile demands over everything.
+    pub fn set_by_profile(&mut self, key: &str, value: impl Into<Value>) {
+        self.values.insert(key.to_owned(), (value.into(), Origin::Profile));
     }
 
     /// Lays one flag over everything.
@@ -118,7 +125,33 @@ impl Layers {
                 table = inner;
             }
         }
-        Ok(Value::Table(root).try_into()?)
+        Value::Table(root).try_into().map_err(|error: toml::de::Error| {
+            let place = error.to_string();
+            let place = place.lines().skip(1).collect::<Vec<_>>().join(" ");
+            anyhow!("{} {place}", without_value(error.message()))
+        })
+    }
+}
+
+/// Reads TOML; an error says what is wrong and in which line, and never shows the line: a quote that
+/// was not closed has a password behind it as often as anything else.
+fn parse(text: &str) -> anyhow::Result<Table> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        anyhow!("line {line}: {}", error.message())
+    })
+}
+
+/// An error about a value of the wrong kind, without the value.
+fn without_value(message: &str) -> String {
+    const BEFORE: &str = "string \"";
+    const AFTER: &str = "\", expected";
+    match (message.find(BEFORE), message.rfind(AFTER)) {
+        (Some(from), Some(to)) if from + BEFORE.len() <= to => {
+            format!("{}…{}", &message[..from + BEFORE.len()], &message[to..])
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -149,7 +182,7 @@ fn parse_like(old: &Value, text: &str) -> anyhow::Result<Value> {
         Value::Boolean(_) => Value::Boolean(text.parse().context("it must be true or false")?),
         Value::Float(_) => Value::Float(text.parse().context("it must be a number")?),
         Value::Array(_) if text.trim_start().starts_with('[') => {
-            let table: Table = format!("v = {text}").parse().context("it must be a TOML list")?;
+            let table = parse(&format!("v = {text}")).context("it must be a TOML list")?;
             table.get("v").cloned().context("it must be a TOML list")?
         }
         Value::Array(_) => {
@@ -202,6 +235,30 @@ mod tests {
             let error = with_environment(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn errors_never_show_a_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        std::fs::write(&path, "a = 1\n[b]\nc = \"postgres://u:hushhush@h/d\nd_e = true\n").unwrap();
+        let error = Layers::defaults(DEFAULTS).unwrap().add_file(&path).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("line 3") && !text.contains("hush"), "{text}");
+        let error =
+            with_environment(&[("TIDEGATE_LIST", "[\"sasl.password=hushhush")]).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("TIDEGATE_LIST") && !text.contains("hush"), "{text}");
+
+        #[derive(Debug, serde::Deserialize)]
+        struct Numbers {
+            #[expect(dead_code, reason = "reading it fails")]
+            a: u32,
+        }
+        let mut layers = Layers::defaults(DEFAULTS).unwrap();
+        layers.set_flag("a", "hush\", expected hush");
+        let text = format!("{:#}", layers.read::<Numbers>().unwrap_err());
+        assert!(text.contains("expected u32") && !text.contains("hush"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) use backends::only_alone;
 use super::{Configuration, GatewayUrl, Profile};
 use anyhow::{Context, anyhow, ensure};
 use payment_simulator::Simulation;
+use std::net::IpAddr;
 
 /// RFC 7519 lets a verifier be lenient; five seconds is what the invariants allow.
 const LEEWAY_SECONDS_MAX: u32 = 5;
@@ -45,12 +46,41 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
             "{key}.recovery: poll_ms must be at most wait_ms, and wait_ms less than winner_ms"
         );
     }
+    if config.profile == Profile::Production {
+        check_production(config)?;
+    }
     if let GatewayUrl::Simulated(query) = &config.payment.gateway {
-        ensure!(
-            config.profile != Profile::Production,
-            "payment.gateway: the simulated gateway does not run under profile = \"production\""
-        );
         Simulation::parse(query).context("payment.gateway")?;
     }
+    Ok(())
+}
+
+/// What must not be in production, however it came into the configuration.
+fn check_production(config: &Configuration) -> anyhow::Result<()> {
+    ensure!(
+        !matches!(config.payment.gateway, GatewayUrl::Simulated(_)),
+        "payment.gateway: the simulated gateway does not run under profile = \"production\""
+    );
+    let ingress = &config.ingress;
+    // What everybody together may send has no limit by default: it depends on the machine.
+    for (key, limit) in [
+        ("limit_address_per_second", ingress.limit_address_per_second),
+        ("limit_address_burst", ingress.limit_address_burst),
+        ("limit_account_per_second", ingress.limit_account_per_second),
+        ("limit_account_burst", ingress.limit_account_burst),
+        ("limit_login_per_minute", ingress.limit_login_per_minute),
+        ("limit_register_per_minute", ingress.limit_register_per_minute),
+    ] {
+        ensure!(limit > 0, "ingress.{key} must not be 0 under profile = \"production\"");
+    }
+    let host = config.admin_listen.rsplit_once(':').map_or("", |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let everywhere = host.is_empty() || host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+    ensure!(
+        !everywhere || config.admin_listen_everywhere,
+        "admin_listen {:?} is open on every address; set admin_listen_everywhere = true if that is \
+         meant",
+        config.admin_listen
+    );
     Ok(())
 }

@@ -250,30 +250,69 @@ fn is_hosts(text: &str) -> bool {
     text.split(',').all(|host| sound(host.trim()))
 }
 
-/// `name=value` as it may be shown.
+/// Properties of librdkafka whose value is no secret; of any other only the name is shown.
+const PROPERTIES_SHOWN: [&str; 10] = [
+    "broker.address.family",
+    "client.id",
+    "client.rack",
+    "compression.type",
+    "debug",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "security.protocol",
+    "ssl.ca.location",
+];
+
+/// Parts of names in a query that promise a secret.
+const SECRET_NAMES: [&str; 6] = ["password", "passwd", "secret", "key", "token", "credential"];
+
+/// A property `name=value` as it may be shown.
 pub(crate) fn without_secret(property: &str) -> String {
     match property.split_once('=') {
-        Some((name, _)) if ["password", "secret", "key"].iter().any(|w| name.contains(w)) => {
-            format!("{name}=…")
-        }
+        Some((name, _)) if !PROPERTIES_SHOWN.contains(&name.trim()) => format!("{name}=…"),
         Some(_) | None => property.to_owned(),
     }
 }
 
-/// An address as it may be shown: `scheme://user:…@host`, and `password=…` in its query.
+/// An address as it may be shown: `scheme://user:…@host`, and `password=…` in its query. The user
+/// of an HTTP address is an API key more often than a name, and is not shown either.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, q)| (rest, Some(q)));
-    let (authority, path) = rest.split_at(rest.rfind('@').map_or(0, |at| at + 1));
-    let user = authority.strip_suffix('@').map(|user| match user.split_once(':') {
+    // A password that is not escaped may hold whatever ends an authority, so all before the last @
+    // counts as user and password.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (shown_user(scheme, user), rest),
+        None => (String::new(), rest),
+    };
+    let mut shown = format!("{scheme}://{user}");
+    for part in rest.split_inclusive(['?', '&']) {
+        let end = part.chars().last().filter(|c| matches!(c, '?' | '&'));
+        match part.split_once('=') {
+            Some((name, _)) if promises_secret(name) => {
+                shown.push_str(name);
+                shown.push_str("=…");
+                shown.extend(end);
+            }
+            Some(_) | None => shown.push_str(part),
+        }
+    }
+    shown
+}
+
+fn shown_user(scheme: &str, user: &str) -> String {
+    match user.split_once(':') {
+        _ if scheme.starts_with("http") => "…@".to_owned(),
         Some((name, _)) => format!("{name}:…@"),
-        None => authority.to_owned(),
-    });
-    let query = query.map(|query| {
-        let shown = query.split('&').map(without_secret);
-        format!("?{}", shown.collect::<Vec<_>>().join("&"))
-    });
-    format!("{scheme}://{}{path}{}", user.unwrap_or_default(), query.unwrap_or_default())
+        // This @ stands in a path or a query.
+        None if user.contains(['?', '=', '/']) => "…@".to_owned(),
+        None => format!("{user}@"),
+    }
+}
+
+fn promises_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRET_NAMES.iter().any(|word| name.contains(word))
 }
 
 macro_rules! deserialize_by_parse {
@@ -346,12 +385,22 @@ mod tests {
             ("postgres://h/db?user=u&password=s", "postgres://h/db?user=u&password=…"),
             ("redis://:secret@h:1", "redis://:…@h:1"),
             ("scylla://u:p@a,b/k", "scylla://u:…@a,b/k"),
+            ("postgres://u:pa?ss@h/db", "postgres://u:…@h/db"),
+            ("postgres://u:pa#s&s@h/db?sslmode=require", "postgres://u:…@h/db?sslmode=require"),
+            ("postgres://h/db?password=s&user=a@b", "postgres://…@b"),
+            ("postgres://h/db?user=a@b&sslpassword=s", "postgres://…@b&sslpassword=…"),
+            ("http://sk_live_1@h:80", "http://…@h:80"),
+            ("http://u:p@h:80", "http://…@h:80"),
+            ("http://h:80/?api_key=s&x=1", "http://h:80/?api_key=…&x=1"),
         ];
         for (url, shown) in table {
             assert_eq!(without_password(url), shown);
         }
         assert_eq!(without_secret("sasl.password=s"), "sasl.password=…");
         assert_eq!(without_secret("sasl.username=u"), "sasl.username=u");
+        let java = "sasl.jaas.config=org.apache.X required username=u password=s;";
+        assert_eq!(without_secret(java), "sasl.jaas.config=…");
+        assert_eq!(without_secret("ssl.key.pem=s"), "ssl.key.pem=…");
         let BooksUrl::Postgres(address) = BooksUrl::parse("postgres://u:secret@h/d").unwrap()
         else {
             panic!("a Postgres address")

@@ -91,6 +91,25 @@ async fn production_refuses_what_is_only_for_tests() {
     std::fs::write(&path, text).unwrap();
     let config = ["--config", file];
     serve_refuses(folder.path(), &["--config", file, "--no-limits"], &[], 2, "--no-limits").await;
+    serve_refuses(folder.path(), &["--config", file, "--demo"], &[], 2, "--demo").await;
+    for (name, value, words) in [
+        ("TIDEGATE_INGRESS_LIMIT_LOGIN_PER_MINUTE", "0", "ingress.limit_login_per_minute"),
+        ("TIDEGATE_INGRESS_LIMIT_ADDRESS_BURST", "0", "ingress.limit_address_burst"),
+        ("TIDEGATE_PAYMENT_GATEWAY", "simulated:", "simulated gateway"),
+    ] {
+        serve_refuses(folder.path(), &config, &[(name, value)], 2, words).await;
+    }
+    for everywhere in ["0.0.0.0:0", "[::]:0"] {
+        let mut command = tidegate(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        command.args(config).args(["--admin-listen", everywhere]);
+        let output = command.output().await.unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("admin_listen_everywhere"), "{errors}");
+    }
+    let shown = verb(folder.path(), &["config", "--config", file]).await;
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("ingress.cookies_secure = true  # profile"), "{shown}");
     let weak = [("TIDEGATE_ADMIN_PASSWORD", "password")];
     serve_refuses(folder.path(), &config, &weak, 2, "TIDEGATE_ADMIN_PASSWORD").await;
     for arguments in [
@@ -142,6 +161,30 @@ async fn the_configuration_tells_where_each_value_came_from() {
     assert!(text.contains("\"postgres://tidegate:…@h/d\"  # environment"), "{text}");
     assert!(text.contains("\"sasl.username=u\", \"sasl.password=…\"") && !text.contains("hush"));
     assert!(text.contains("# default") && text.contains("# flag"), "{text}");
+}
+
+/// Whatever is wrong with a configuration, what is said of it never holds the password in it.
+#[tokio::test]
+async fn no_error_and_no_listing_shows_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    let file = path.to_str().unwrap();
+    for text in [
+        "[stores]\nbooks = \"postgres://u:hushhush@h/d",
+        "[stores]\nbooks = \"mysql://u:hush?hush@h/d\"",
+        "[stores]\nbooks = \"postgres://u:hush?hush@h/d\"",
+        "[ledger.kafka]\nproperties = [\"sasl.password:hushhush\"]",
+        "[ledger.kafka]\nproperties = \"sasl.password=hushhush\"",
+        "[ledger.kafka]\nproperties = [\"sasl.jaas.config=password=hushhush\"]",
+        "[payment]\ngateway = \"http://hushhush@h\"",
+        "[payment]\ngateway = \"https://hushhush@h\"",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let output = verb(folder.path(), &["config", "--config", file]).await;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.is_empty() && !said.contains("hush"), "{text}: {said}");
+    }
 }
 
 #[tokio::test]
