@@ -68,6 +68,7 @@ pub struct Event {
 #[derive(Debug, Subcommand)]
 pub enum EventAction {
     /// Make an event from the JSON body that POST /api/events takes, read from FILE or stdin.
+    #[command(after_help = EVENT_EXAMPLES)]
     Create {
         /// The JSON file; `-` reads stdin.
         #[arg(value_name = "FILE")]
@@ -76,6 +77,21 @@ pub enum EventAction {
     /// One line for each event: id, date, total seats, name.
     List,
 }
+
+/// Bodies to start from: the shortest, and one with sections, a sale that opens later and a queue.
+const EVENT_EXAMPLES: &str = r#"Examples:
+  {"name": "Small Night", "date": "2030-06-01", "venue": "The Weir", "total_seats": 200}
+
+  {
+    "name": "Big Night", "date": "2030-06-01T20:00:00+02:00", "timezone": "Europe/Vienna",
+    "venue": "The Weir", "on_sale_at": "2030-05-01T08:00:00Z", "seats_per_account_max": 4,
+    "sections": [
+      {"id": "stalls", "name": "Stalls", "price": {"minor": 4500, "currency": "EUR"},
+       "rows": [{"name": "A", "seats": 20}, {"name": "B", "seats": ["1", "2", null, "3"]}]},
+      {"id": "floor", "name": "Floor", "price": {"minor": 2500, "currency": "EUR"}, "capacity": 300}
+    ],
+    "queue": {"rate_per_minute": 600, "capacity": 200}
+  }"#;
 
 #[derive(Debug, Args)]
 pub struct Account {

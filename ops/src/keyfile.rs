@@ -1,5 +1,5 @@
 //! The keys file in a running node: made at need, read again every ten seconds.
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ledger::keys::{self, KeySet, Keyring, Purpose};
 use ledger::{Books, Cursor, LIMIT_MAX, Timestamp};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,11 @@ pub(crate) fn open(path: &Path, now: Timestamp) -> anyhow::Result<Keyring> {
 
 /// Makes a keys file; an existing one is kept and the call fails.
 pub(crate) fn make(path: &Path, now: Timestamp) -> anyhow::Result<()> {
+    ensure!(
+        !path.exists(),
+        "{} is there already; `tidegate keys rotate` adds keys to it",
+        path.display()
+    );
     let records = keys::make(now).context("making keys")?;
     Ok(keys::save(path, &records, false)?)
 }

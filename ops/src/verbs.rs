@@ -17,17 +17,32 @@ pub(crate) use replay::replay;
 pub(crate) use show::{openapi, show_config};
 
 use crate::Failure;
-use crate::config::Configuration;
+use crate::config::{Configuration, without_password};
 use crate::stores::Stores;
 use ledger::IdSource;
+use std::fmt::Write as _;
 use std::io::Write;
+use toml::Value;
 
-/// Brings every database to this version's schema.
+/// Brings every database to this version's schema, and says which they are.
 pub(crate) async fn migrate(config: &Configuration) -> Result<(), Failure> {
+    let data = config.data.join("tidegate.db");
+    let was_there = data.exists();
     // Opening migrates.
     let stores = Stores::open(config, &IdSource::system()).await?;
     stores.close().await;
-    Ok(())
+    let mut text = String::new();
+    for key in ["books", "bookings", "views", "queue", "seats"] {
+        let value = config.layers.get(&format!("stores.{key}")).and_then(Value::as_str);
+        let url = without_password(value.unwrap_or_default());
+        let url = if url.is_empty() { "with the books" } else { &url };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "stores.{key} {url} is at this version's schema");
+    }
+    if !was_there && data.exists() {
+        let _ = writeln!(text, "made {}", data.display());
+    }
+    print(&text)
 }
 
 /// Writes lines to stdout; a reader that went away ends the verb quietly.

@@ -98,6 +98,10 @@ impl Layers {
         self.values.insert(key.to_owned(), (value.into(), Origin::Flag));
     }
 
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.values.get(key).map(|(value, _)| value)
+    }
+
     pub fn origin(&self, key: &str) -> Option<Origin> {
         self.values.get(key).map(|(_, origin)| *origin)
     }

@@ -28,7 +28,7 @@ async fn set_role(config: &Configuration, username: &str, role: &str) -> Result<
     let found = books.accounts.set_role(&username, role).await;
     opener.close().await;
     if found.context("changing the role")? {
-        Ok(())
+        print(&format!("{username} is {} now\n", role.as_str()))
     } else {
         Err(Failure::failed(anyhow!("there is no account {username:?}")))
     }

@@ -191,7 +191,10 @@ async fn no_error_and_no_listing_shows_a_password() {
 async fn keys_are_made_once_and_rotated_without_losing_anyone() {
     let folder = tempfile::tempdir().unwrap();
     assert!(verb(folder.path(), &["keys", "make"]).await.status.success());
-    assert_eq!(verb(folder.path(), &["keys", "make"]).await.status.code(), Some(1));
+    let again = verb(folder.path(), &["keys", "make"]).await;
+    assert_eq!(again.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(said.contains("keys.json is there already") && said.contains("rotate"), "{said}");
     let node = Node::start(folder.path(), &["--demo"]).await;
     let ada = node.client().register("ada").await;
     assert!(verb(folder.path(), &["keys", "rotate"]).await.status.success());
@@ -225,6 +228,40 @@ async fn health_and_metrics_are_on_the_admin_port_only() {
     }
     operator.get("/api/events").await.expect_text(404);
     assert!(node.stop().await.success());
+}
+
+#[tokio::test]
+async fn verbs_say_what_they_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
+    let migrated = said(verb(folder.path(), &["migrate"]).await);
+    assert!(migrated.contains("stores.books sqlite: is at this version's schema"), "{migrated}");
+    assert!(migrated.contains("made ") && migrated.contains("tidegate.db"), "{migrated}");
+    let again = said(verb(folder.path(), &["migrate"]).await);
+    assert!(again.contains("stores.books") && !again.contains("made "), "{again}");
+    let node = Node::start(folder.path(), &[]).await;
+    node.client().register("ada").await;
+    let promoted = said(verb(folder.path(), &["account", "role", "Ada", "gate"]).await);
+    assert_eq!(promoted, "ada is gate now\n");
+    assert!(node.stop().await.success());
+}
+
+/// Who reads the help and pastes an example has an event.
+#[tokio::test]
+async fn the_events_in_the_help_can_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = verb(folder.path(), &["event", "create", "--help"]).await;
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, examples) = help.split_once("Examples:").unwrap();
+    let bodies: Vec<Value> =
+        serde_json::Deserializer::from_str(examples).into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(bodies.len(), 2);
+    for body in bodies {
+        let file = folder.path().join("event.json");
+        std::fs::write(&file, body.to_string()).unwrap();
+        let made = verb(folder.path(), &["event", "create", file.to_str().unwrap()]).await;
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
 }
 
 #[tokio::test]
