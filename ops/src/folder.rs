@@ -6,7 +6,14 @@ use std::path::Path;
 
 /// Held as long as this process serves from the folder; the system frees it however we end.
 #[derive(Debug)]
-pub(crate) struct FolderLock(#[expect(dead_code, reason = "dropping it frees the lock")] File);
+pub(crate) struct FolderLock {
+    /// The folder itself: a lock that nobody can remove.
+    #[expect(dead_code, reason = "dropping it frees the lock")]
+    folder: File,
+    /// The file that older versions lock.
+    #[expect(dead_code, reason = "dropping it frees the lock")]
+    file: File,
+}
 
 /// Makes the folder if it is not there.
 pub(crate) fn make(path: &Path) -> anyhow::Result<()> {
@@ -20,6 +27,8 @@ pub(crate) fn make(path: &Path) -> anyhow::Result<()> {
 /// Makes the folder and takes its lock; fails at once when another `serve` has it.
 pub(crate) fn lock(path: &Path) -> anyhow::Result<FolderLock> {
     make(path)?;
+    let folder = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    take(&folder, path)?;
     let name = path.join("serve.lock");
     let file = OpenOptions::new()
         .create(true)
@@ -28,13 +37,18 @@ pub(crate) fn lock(path: &Path) -> anyhow::Result<FolderLock> {
         .mode(0o600)
         .open(&name)
         .with_context(|| format!("opening {}: is the data folder writable?", name.display()))?;
+    take(&file, path)?;
+    Ok(FolderLock { folder, file })
+}
+
+fn take(file: &File, data: &Path) -> anyhow::Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(FolderLock(file)),
+        Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("another `tidegate serve` is running on the data folder {}", path.display())
+            bail!("another `tidegate serve` is running on the data folder {}", data.display())
         }
         Err(std::fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("locking {}", name.display()))
+            Err(error).with_context(|| format!("locking {}", data.display()))
         }
     }
 }

@@ -13,12 +13,17 @@ use crate::terminal::{announce, say};
 use crate::{Failure, demo, folder, keyfile, logs};
 pub(crate) use signals::Signals;
 
-use anyhow::{Context, anyhow};
-use ledger::{Clock, IdSource};
+use anyhow::{Context, anyhow, ensure};
+use ledger::{Clock, IdSource, Timestamp};
 use loops::Loops;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// 2020-01-01: an unset clock starts at 1970, or at the year its board was made.
+const EARLIEST_MILLIS: i64 = 1_577_836_800_000;
+/// 9999-01-01: what ends later than today must still have a year of four digits.
+const LATEST_MILLIS: i64 = 253_370_764_800_000;
 
 /// Runs until a signal asks to stop, or something fails for good.
 pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<(), Failure> {
@@ -34,6 +39,7 @@ pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<()
         config.ingress.switch_off_limits();
     }
     logs::start(&config.log.level).map_err(Failure::Usage)?;
+    check_clock(Clock::System.now())?;
     let _lock = folder::lock(&config.data)?;
     let node = Node::build(&config).await?;
     first_admin(&node, &config).await?;
@@ -41,6 +47,17 @@ pub(crate) async fn serve(mut config: Configuration, flags: &Serve) -> Result<()
         demo::ensure_event(node.stores.books.events.as_ref(), &node.ids, &node.clock).await?;
     }
     node.run(&config, flags.demo).await
+}
+
+/// Tokens, deadlines and RFC 3339 need a year of four digits, and no sale was before this program.
+fn check_clock(now: Timestamp) -> anyhow::Result<()> {
+    let (first, last) = (EARLIEST_MILLIS, LATEST_MILLIS);
+    ensure!(
+        (first..=last).contains(&now.millis()),
+        "this machine's clock is wrong by years: {} ms since 1970; set it and start again",
+        now.millis()
+    );
+    Ok(())
 }
 
 async fn first_admin(node: &Node, config: &Configuration) -> Result<(), Failure> {
@@ -131,4 +148,26 @@ async fn listen(address: &str) -> Result<TcpListener, Failure> {
 fn local(listener: &TcpListener) -> Result<String, Failure> {
     let address = listener.local_addr().context("reading the address").map_err(Failure::Failed)?;
     Ok(format!("http://{address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_by_years_is_refused() {
+        for (millis, sound) in [
+            (-1, false),
+            (0, false),
+            (EARLIEST_MILLIS - 1, false),
+            (EARLIEST_MILLIS, true),
+            (1_900_000_000_000, true),
+            (LATEST_MILLIS, true),
+            (LATEST_MILLIS + 1, false),
+            (i64::MAX, false),
+        ] {
+            let checked = check_clock(Timestamp::from_millis(millis));
+            assert_eq!(checked.is_ok(), sound, "{millis}: {checked:?}");
+        }
+    }
 }

@@ -15,14 +15,50 @@ mod watch;
 pub(crate) use opener::{Opener, gateway_db};
 pub(crate) use watch::StoreWatch;
 
-use crate::config::Configuration;
+use crate::config::{BooksUrl, Configuration, GatewayUrl};
 use allocator::SeatStore;
-use ledger::{BookingLog, Books, IdSource, Views};
+use anyhow::{Context, ensure};
+use ledger::{BookingLog, Books, Cursor, IdSource, Views};
 use payment_worker::gateway::PaymentGateway;
 use std::sync::Arc;
 use tokio::sync::watch as channel;
 use waiting_room::QueueStore;
 use watch::Probe;
+
+/// The simulated gateway keeps its log beside the books. One that has taken money for books that
+/// know of no purchase means that the books were lost or moved: to go on with empty ones would sell
+/// every seat again.
+async fn refuse_lost_books(opener: &mut Opener, config: &Configuration) -> anyhow::Result<()> {
+    let (BooksUrl::Sqlite(file), GatewayUrl::Simulated(_)) =
+        (&config.stores.books, &config.payment.gateway)
+    else {
+        return Ok(());
+    };
+    if !gateway_db(&config.data).exists() {
+        return Ok(());
+    }
+    let path = file.under(&config.data);
+    let first = || Cursor { after: None, limit: 1 };
+    let is_empty = match std::fs::metadata(&path) {
+        Ok(file) if file.len() > 0 => {
+            let books = opener.books(&config.stores.books).await?;
+            books.purchases.purchases(first()).await?.items.is_empty()
+        }
+        Ok(_) | Err(_) => true,
+    };
+    if is_empty {
+        let gateway = opener.gateway(&config.payment.gateway).await?;
+        let charges = gateway.charges(first()).await.context("reading the gateway's log")?;
+        ensure!(
+            charges.items.is_empty(),
+            "{} has no bookings, but {} beside it has charges for some: put the books back, or take \
+             both files away for a new sale",
+            path.display(),
+            gateway_db(&config.data).display()
+        );
+    }
+    Ok(())
+}
 
 /// What a node sells on.
 pub(crate) struct Stores {
@@ -40,6 +76,7 @@ impl Stores {
     pub(crate) async fn open(config: &Configuration, ids: &IdSource) -> anyhow::Result<Self> {
         let mut opener = Opener::new(config);
         let urls = &config.stores;
+        refuse_lost_books(&mut opener, config).await?;
         Ok(Self {
             books: opener.books(&urls.books).await?,
             log: opener.log(&urls.bookings).await?,

@@ -40,7 +40,7 @@ async fn mint(config: &Configuration, count: u32, prefix: &str) -> Result<(), Fa
         return Err(Failure::Usage(refused));
     }
     let prefix = normalised(prefix)?;
-    let mut opener = Opener::new(config);
+    let mut opener = Opener::existing(config)?;
     let books = opener.books(&config.stores.books).await?;
     let done = mint_into(config, books.accounts.as_ref(), count, &prefix).await;
     opener.close().await;

@@ -36,7 +36,7 @@ async fn create(config: &Configuration, file: &Path) -> Result<(), Failure> {
 }
 
 async fn list(config: &Configuration) -> Result<(), Failure> {
-    let mut opener = Opener::new(config);
+    let mut opener = Opener::existing(config)?;
     let books = opener.books(&config.stores.books).await?;
     let lines = all(books.events.as_ref()).await;
     opener.close().await;

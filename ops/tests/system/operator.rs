@@ -10,7 +10,41 @@ async fn a_second_serve_on_the_folder_is_refused_and_the_first_goes_on() {
     let node = Node::start(folder.path(), &[]).await;
     serve_refuses(folder.path(), &[], &[], 1, "another `tidegate serve` is running").await;
     node.client().get("/api/events").await.expect(200);
+    // Whoever takes the file away does not take the lock away.
+    std::fs::remove_file(folder.path().join("serve.lock")).unwrap();
+    serve_refuses(folder.path(), &[], &[], 1, "another `tidegate serve` is running").await;
     assert!(node.stop().await.success());
+    assert!(Node::start(folder.path(), &[]).await.stop().await.success());
+}
+
+#[tokio::test]
+async fn lost_books_beside_a_gateway_with_charges_are_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(folder.path(), &[]).await;
+    let event = json!({"name": "N", "date": "2030-01-01", "venue": "V", "total_seats": 3});
+    let event = node.client().event(event).await;
+    let ada = node.client().register("ada").await;
+    let seat = json!({"event_id": event, "seat_number": 1});
+    ada.post("/api/tickets/lock", seat.clone()).await.expect(200);
+    let booked = ada.post("/api/tickets/book", seat).await.expect(202);
+    ada.settled(booked["booking_id"].as_str().unwrap()).await;
+    assert!(node.stop().await.success());
+    let database = folder.path().join("tidegate.db");
+    let sound = std::fs::read(&database).unwrap();
+    for file in ["tidegate.db", "tidegate.db-wal", "tidegate.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
+    serve_refuses(folder.path(), &[], &[], 1, "put the books back").await;
+    assert!(!database.exists(), "nothing is made in its place");
+    std::fs::write(&database, "").unwrap();
+    serve_refuses(folder.path(), &[], &[], 1, "put the books back").await;
+    // Books of another sale, with a schema and nothing sold, are not these books either.
+    let other = tempfile::tempdir().unwrap();
+    assert!(verb(other.path(), &["migrate"]).await.status.success());
+    std::fs::copy(other.path().join("tidegate.db"), &database).unwrap();
+    serve_refuses(folder.path(), &[], &[], 1, "put the books back").await;
+    std::fs::write(&database, &sound).unwrap();
+    assert!(Node::start(folder.path(), &[]).await.stop().await.success());
 }
 
 #[tokio::test]
@@ -77,9 +111,18 @@ async fn wrong_use_and_wrong_configuration_exit_with_two() {
     }
     serve_refuses(data, &[], &[("TIDEGATE_NOPE", "1")], 2, "TIDEGATE_NOPE").await;
     serve_refuses(data, &["--nope"], &[], 2, "--nope").await;
-    let nowhere = verb(&data.join("typo"), &["audit"]).await;
-    assert_eq!(nowhere.status.code(), Some(1));
-    assert!(!data.join("typo").exists(), "a mistyped folder is not made");
+    for looking in [
+        ["audit"].as_slice(),
+        ["event", "list"].as_slice(),
+        ["account", "role", "ada", "gate"].as_slice(),
+        ["account", "mint", "--count", "1"].as_slice(),
+        ["keys", "rotate"].as_slice(),
+        ["replay", "--views"].as_slice(),
+    ] {
+        let nowhere = verb(&data.join("typo"), looking).await;
+        assert_eq!(nowhere.status.code(), Some(1), "{looking:?}");
+        assert!(!data.join("typo").exists(), "a mistyped folder is not made by {looking:?}");
+    }
 }
 
 #[tokio::test]
