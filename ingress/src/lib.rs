@@ -46,4 +46,4 @@ pub use network::{InvalidNetwork, Network};
 pub use openapi::document;
 pub use passwords::{PasswordError, check_strong_password, hash_password};
 pub use server::Server;
-pub use usernames::{InvalidUsername, normalise_username};
+pub use usernames::{FIRST_ADMIN, InvalidUsername, normalise_username};

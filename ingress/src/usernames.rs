@@ -1,5 +1,8 @@
 //! User names, brought to one form at the door.
 
+/// The name of the admin that `serve` makes where none is named. Nobody can register it before.
+pub const FIRST_ADMIN: &str = "admin";
+
 /// Why a string is no user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 64 of the characters A-Z a-z 0-9 _ . - @ +")]

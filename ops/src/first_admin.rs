@@ -1,6 +1,6 @@
 //! The first admin: from the environment, or with a random password that `serve` writes down.
 use crate::folder;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ledger::books::{AccountCreated, Accounts};
 use ledger::{Account, Clock, IdSource, Role};
 use std::path::{Path, PathBuf};
@@ -22,15 +22,14 @@ pub(crate) enum FirstAdmin {
 
 /// Credentials as the environment gives them.
 pub(crate) struct Credentials {
-    pub(crate) username: String,
+    pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
 }
 
 impl Credentials {
     #[expect(clippy::disallowed_methods, reason = "secrets come from the environment")]
     pub(crate) fn from_environment() -> Self {
-        let username = std::env::var(NAME).unwrap_or_else(|_| "admin".to_owned());
-        Self { username, password: std::env::var(PASSWORD).ok() }
+        Self { username: std::env::var(NAME).ok(), password: std::env::var(PASSWORD).ok() }
     }
 }
 
@@ -42,11 +41,21 @@ pub(crate) async fn ensure(
     ids: &IdSource,
     clock: &Clock,
 ) -> anyhow::Result<FirstAdmin> {
-    let username = ingress::normalise_username(&credentials.username)
+    let wanted = credentials.username.as_deref().unwrap_or(ingress::FIRST_ADMIN);
+    let username = ingress::normalise_username(wanted)
         .with_context(|| format!("{NAME} is not a name that an account can have"))?;
-    if accounts.by_name(&username).await?.is_some() {
+    let there = accounts.by_name(&username).await?;
+    // A sale that has an admin gets a second one only by a name that was asked for.
+    if (there.is_some() || credentials.username.is_none())
+        && accounts.any_of(Role::Admin).await?.is_some()
+    {
         return Ok(FirstAdmin::Kept);
     }
+    ensure!(
+        there.is_none(),
+        "the account {username:?} is no admin, and there is no other: choose another {NAME}, or run \
+         `tidegate account role {username} admin` if it is yours"
+    );
     let file = data.join(FILE);
     let (password, written) = match credentials.password {
         Some(password) => (password, false),

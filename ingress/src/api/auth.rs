@@ -7,7 +7,7 @@ use crate::login::sign_login;
 use crate::passwords::PASSWORD_BYTES;
 use crate::problem::{Code, Problem};
 use crate::response;
-use crate::usernames::normalise_username;
+use crate::usernames::{FIRST_ADMIN, normalise_username};
 use http::StatusCode;
 use ledger::books::AccountCreated;
 use ledger::{Account, AccountId, Role};
@@ -45,6 +45,9 @@ async fn create(exchange: &Exchange, credentials: Credentials) -> Outcome {
     let app = exchange.app();
     let Credentials { username, password } = credentials;
     let password_hash = Some(app.passwords.hash(password).await?);
+    if username == FIRST_ADMIN {
+        return Err(Problem::new(Code::UsernameTaken, "the username is taken"));
+    }
     let now = exchange.now();
     let id = app.ids.account(now);
     let account =

@@ -39,6 +39,11 @@ impl Accounts for PgAccounts {
         self.one("reading an account", sql, id.as_str()).await
     }
 
+    async fn any_of(&self, role: Role) -> Result<Option<Account>, StoreError> {
+        let sql = "SELECT * FROM accounts WHERE role = $1 LIMIT 1";
+        self.one("looking for an account of a role", sql, role.as_str()).await
+    }
+
     async fn set_role(&self, username: &str, role: Role) -> Result<bool, StoreError> {
         let input = (username, role);
         let work = self.store.write("changing a role", &input, |connection, (username, role)| {

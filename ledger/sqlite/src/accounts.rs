@@ -51,6 +51,14 @@ impl Accounts for SqliteAccounts {
         found.await.map_err(unread("reading an account"))
     }
 
+    async fn any_of(&self, role: Role) -> Result<Option<Account>, StoreError> {
+        let found = sqlx::query("SELECT * FROM accounts WHERE role = ? LIMIT 1")
+            .bind(role.as_str())
+            .try_map(|row: SqliteRow| ledger_sql::account(&row))
+            .fetch_optional(self.file.readers());
+        found.await.map_err(unread("looking for an account of a role"))
+    }
+
     async fn set_role(&self, username: &str, role: Role) -> Result<bool, StoreError> {
         let username = username.to_owned();
         let changed = self.file.write("changing a role", move |connection| {

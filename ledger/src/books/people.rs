@@ -23,6 +23,9 @@ pub trait Accounts: Send + Sync {
 
     async fn by_id(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
 
+    /// Any account of a role; `None` when nobody has it.
+    async fn any_of(&self, role: Role) -> Result<Option<Account>, StoreError>;
+
     /// False when there is no such account.
     async fn set_role(&self, username: &str, role: Role) -> Result<bool, StoreError>;
 }

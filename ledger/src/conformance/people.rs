@@ -78,6 +78,8 @@ async fn roles_change_by_name(accounts: &dyn Accounts) {
     assert!(accounts.set_role(&account.username, Role::Admin).await.expect("an answer"));
     let kept = accounts.by_id(&account.id).await.expect("an answer").expect("the account");
     assert_eq!(kept.role, Role::Admin);
+    let admin = accounts.any_of(Role::Admin).await.expect("an answer").expect("an admin");
+    assert_eq!(admin.role, Role::Admin);
     assert!(!accounts.set_role("no such name", Role::Admin).await.expect("an answer"));
 }
 

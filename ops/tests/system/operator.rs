@@ -187,6 +187,34 @@ async fn the_first_admin_is_made_once_and_its_password_is_kept_in_a_file() {
     assert!(node.stop().await.success());
 }
 
+/// An admin by another name is enough, and nobody gets the name that would be made by itself.
+#[tokio::test]
+async fn nobody_becomes_the_first_admin_by_being_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let named = |name: &str| {
+        let mut command = tidegate(folder.path(), &arguments);
+        command.env("TIDEGATE_ADMIN_USERNAME", name);
+        command
+    };
+    let node = Node::run(named("boss")).await;
+    let body = json!({"username": "Admin", "password": "correct horse"});
+    let refused = node.client().post("/api/auth/register", body).await.expect(409);
+    assert_eq!(refused["code"], "username_taken");
+    node.client().register("eve").await;
+    assert!(node.stop().await.success());
+
+    let mut bare = tidegate(folder.path(), &arguments);
+    bare.env_remove("TIDEGATE_ADMIN_USERNAME").env_remove("TIDEGATE_ADMIN_PASSWORD");
+    assert!(Node::run(bare).await.stop().await.success());
+    assert!(!folder.path().join("admin-password").exists(), "there is an admin already");
+
+    let demoted = verb(folder.path(), &["account", "role", "boss", "user"]).await;
+    assert!(demoted.status.success());
+    let eve = [("TIDEGATE_ADMIN_USERNAME", "eve")];
+    serve_refuses(folder.path(), &[], &eve, 1, "account role eve admin").await;
+}
+
 #[tokio::test]
 async fn the_configuration_tells_where_each_value_came_from() {
     let folder = tempfile::tempdir().unwrap();
