@@ -2,9 +2,7 @@
 use crate::config::Config;
 use crate::event_shelf::EventShelf;
 use crate::limits::Limits;
-use crate::openapi;
 use crate::passwords::Passwords;
-use crate::router::Router;
 use allocator::SeatAllocator;
 use bytes::Bytes;
 use ledger::keys::Keyring;
@@ -43,7 +41,6 @@ pub(crate) struct App {
     pub limits: Limits,
     pub passwords: Passwords,
     pub shelf: EventShelf,
-    pub router: Router,
     /// The OpenAPI document, made once.
     pub openapi: Bytes,
     pub streams: Arc<Semaphore>,
@@ -55,14 +52,13 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts, openapi: Bytes) -> Self {
         let Parts { room, seats, books, views, keys, clock, ids, config, changes } = parts;
         Self {
             limits: Limits::new(&config),
             passwords: Passwords::new(config.password_threads, config.password_queue_max),
             shelf: EventShelf::new(books.events.clone(), config.events_cached_max),
-            router: Router::new(),
-            openapi: openapi::document().to_string().into(),
+            openapi,
             streams: Arc::new(Semaphore::new(config.streams_max)),
             long_polls: Arc::new(Semaphore::new(config.long_polls_max)),
             draining: CancellationToken::new(),

@@ -1,6 +1,6 @@
 //! One connection: hyper's HTTP/1.1 over a bounded socket.
-use crate::app::App;
-use crate::front;
+use crate::config::Config;
+use crate::front::{self, Front, Peer};
 use crate::metrics::Counted;
 use crate::pace::Pace;
 use crate::socket::{Patience, Socket};
@@ -13,16 +13,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// What every request of a connection shares.
-pub(crate) struct Peer {
-    pub app: Arc<App>,
-    pub address: IpAddr,
-    pub pace: Arc<Pace>,
-}
-
 /// Serves a connection until it ends; `cut` ends it at once.
 pub(crate) async fn serve(
-    app: Arc<App>,
+    front: Arc<Front>,
     stream: TcpStream,
     address: IpAddr,
     cut: CancellationToken,
@@ -33,10 +26,10 @@ pub(crate) async fn serve(
         return;
     }
     let pace = Arc::new(Pace::default());
-    let socket = Socket::new(stream, pace.clone(), patience(&app));
-    let draining = app.draining.clone();
-    let builder = builder(&app);
-    let peer = Arc::new(Peer { app, address, pace });
+    let socket = Socket::new(stream, pace.clone(), patience(&front.app.config));
+    let draining = front.app.draining.clone();
+    let builder = builder(&front.app.config);
+    let peer = Arc::new(Peer { front, address, pace });
     let service = service_fn(move |request| front::answer(&peer, request));
     let connection = builder.serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
@@ -52,23 +45,23 @@ pub(crate) async fn serve(
     }
 }
 
-fn patience(app: &App) -> Patience {
+fn patience(config: &Config) -> Patience {
     let millis = Duration::from_millis;
     Patience {
-        idle: millis(app.config.keep_alive_timeout_ms),
-        head: millis(app.config.header_read_timeout_ms),
-        write: millis(app.config.write_timeout_ms),
+        idle: millis(config.keep_alive_timeout_ms),
+        head: millis(config.header_read_timeout_ms),
+        write: millis(config.write_timeout_ms),
     }
 }
 
-fn builder(app: &App) -> http1::Builder {
+fn builder(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The socket keeps the time for heads: see `socket.rs`.
     builder
         .header_read_timeout(None)
         // Answers are small: one copy is cheaper than gathering head and body in the kernel.
         .writev(false)
-        .max_buf_size(app.config.connection_buffer_bytes)
-        .max_headers(app.config.headers_max);
+        .max_buf_size(config.connection_buffer_bytes)
+        .max_headers(config.headers_max);
     builder
 }

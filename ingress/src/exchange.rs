@@ -1,13 +1,13 @@
 //! One request on its way through a handler, and what handlers ask of it.
 use crate::app::App;
-use crate::body::{self, Body};
-use crate::connection::Peer;
+use crate::body::Body;
 use crate::cookies;
 use crate::fields::{self, Fields};
 use crate::json::{self, Malformed};
 use crate::login::{self, Login, Shown};
 use crate::problem::{Code, Problem};
 use crate::query::{self, BadQuery};
+use crate::receive;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, Request, Response, request};
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(crate) type Outcome = Result<Response<Body>, Problem>;
 
 pub(crate) struct Exchange {
-    pub peer: Arc<Peer>,
+    pub app: Arc<App>,
     /// Who it comes from, behind any trusted proxies.
     pub client: IpAddr,
     pub head: request::Parts,
@@ -42,17 +42,17 @@ const CURSOR_MAX: usize = 200;
 
 impl Exchange {
     pub(crate) fn new(
-        peer: &Arc<Peer>,
+        app: &Arc<App>,
         client: IpAddr,
         request: Request<Incoming>,
         param: Range<usize>,
     ) -> Self {
         let (head, body) = request.into_parts();
-        Self { peer: peer.clone(), client, head, body: Some(body), param }
+        Self { app: app.clone(), client, head, body: Some(body), param }
     }
 
     pub(crate) fn app(&self) -> &App {
-        &self.peer.app
+        &self.app
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -119,11 +119,11 @@ impl Exchange {
 
     /// Reads the body, which must be JSON if there is any.
     pub(crate) async fn receive(&mut self) -> Result<Received, Problem> {
-        let config = &self.peer.app.config;
+        let config = &self.app.config;
         let depth_max = config.json_depth_max;
         let timeout = Duration::from_millis(config.body_read_timeout_ms);
         let bytes = match self.body.take() {
-            Some(body) => body::read(body, config.body_bytes_max, timeout).await?,
+            Some(body) => receive::body(body, config.body_bytes_max, timeout).await?,
             None => Bytes::new(),
         };
         if !bytes.is_empty() && !is_json(self.headers()) {

@@ -1,16 +1,16 @@
 //! The way of every request: limits, route, handler, and what all answers have in common.
 use crate::api;
+use crate::app::App;
 use crate::body::Body;
-use crate::connection::Peer;
 use crate::cors;
 use crate::exchange::{Exchange, Outcome};
 use crate::metrics::{self, RouteMetrics};
 use crate::network::client_address;
-use crate::pace::Turn;
+use crate::pace::{Pace, Turn};
 use crate::problem::{Code, Problem, chain};
 use crate::request_id;
 use crate::response;
-use crate::router::Found;
+use crate::router::{Found, Router};
 use crate::routes::{Handler, Run};
 use crate::surviving::Surviving;
 use futures_util::FutureExt;
@@ -25,6 +25,31 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
+
+/// What answers requests: the routes before, the stages behind.
+pub(crate) struct Front {
+    pub app: Arc<App>,
+    router: Router,
+}
+
+impl Front {
+    pub(crate) fn new(app: App) -> Self {
+        Self { app: Arc::new(app), router: Router::new() }
+    }
+}
+
+/// What every request of a connection shares.
+pub(crate) struct Peer {
+    pub front: Arc<Front>,
+    pub address: IpAddr,
+    pub pace: Arc<Pace>,
+}
+
+impl Peer {
+    fn app(&self) -> &Arc<App> {
+        &self.front.app
+    }
+}
 
 /// What the log line and the metrics of a request are named by.
 struct Way {
@@ -53,10 +78,11 @@ impl Way {
 pub(crate) fn answer(peer: &Arc<Peer>, request: Request<Incoming>) -> Answering {
     let turn = Turn::begin(&peer.pace);
     let started = Instant::now();
-    let app = &peer.app;
+    let app = peer.app();
+    let router = &peer.front.router;
     let asked = Asked::of(&request, &app.config.cors_origins);
-    let found = app.router.find(request.method(), request.uri().path());
-    let way = Way::of(&found, &app.router.unmatched);
+    let found = router.find(request.method(), request.uri().path());
+    let way = Way::of(&found, &router.unmatched);
     let work = begin(peer, request, &asked, found);
     let open = Open { peer: peer.clone(), asked, way, turn, started };
     match work {
@@ -94,15 +120,15 @@ fn begin(
         Found::Route(known, param) => (known, param),
     };
     if let Run::Watch(_) = known.route.run
-        && let Some(board) = api::queue::watch_now(&peer.app, &request, param.clone())
+        && let Some(board) = api::queue::watch_now(peer.app(), &request, param.clone())
     {
         return Ok(Work::Told(board));
     }
-    let exchange = Exchange::new(peer, client, request, param);
+    let exchange = Exchange::new(peer.app(), client, request, param);
     Ok(Work::Carried(match known.route.run {
         Run::Watch(handler) | Run::Read(handler) => Carried::Along(run(handler, exchange)),
         Run::Change(handler) => {
-            Carried::Through(Surviving::new(run(handler, exchange), &peer.app.tasks))
+            Carried::Through(Surviving::new(run(handler, exchange), &peer.app().tasks))
         }
     }))
 }
@@ -179,7 +205,7 @@ fn conclude(
     outcome: Outcome,
     started: Instant,
 ) -> Response<Body> {
-    let app = &peer.app;
+    let app = peer.app();
     // Everyone shares what watchers get; an id of one request would only make it longer.
     let minted = || (!way.is_watch).then(|| request_id::mint(&app.ids)).flatten();
     let id = asked.id.or_else(minted);
@@ -224,7 +250,7 @@ fn carried_out(route: &'static str, ended: std::thread::Result<Outcome>) -> Outc
 
 /// Limits, and the shapes of a head that HTTP/1.1 forbids but hyper lets pass.
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<IpAddr, Problem> {
-    let app = &peer.app;
+    let app = peer.app();
     let headers = request.headers();
     let client = client_address(peer.address, headers, &app.config.trusted_proxies);
     app.limits.request(client)?;

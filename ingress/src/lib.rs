@@ -28,6 +28,7 @@ mod login;
 mod passwords;
 mod problem;
 mod query;
+mod receive;
 mod response;
 mod usernames;
 

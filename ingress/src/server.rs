@@ -1,7 +1,9 @@
 //! The server: accepts connections up to a bound, and drains in order when it is told to stop.
 use crate::app::{App, Parts};
 use crate::connection;
+use crate::front::Front;
 use crate::metrics::{self, Cut};
+use crate::openapi;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +30,9 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// The HTTP side of Tidegate.
 pub struct Server {
-    app: Arc<App>,
+    front: Arc<Front>,
     connections: TaskTracker,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     /// Cuts what is left when the drain has taken too long.
     cut: CancellationToken,
@@ -39,11 +41,12 @@ pub struct Server {
 impl Server {
     /// Takes handles on the stages behind. Metrics are looked up here: install a recorder before.
     pub fn new(parts: Parts) -> Self {
-        let places = Arc::new(Semaphore::new(parts.config.connections_max));
+        let permits = Arc::new(Semaphore::new(parts.config.connections_max));
+        let app = App::new(parts, openapi::document().to_string().into());
         Self {
-            app: Arc::new(App::new(parts)),
+            front: Arc::new(Front::new(app)),
             connections: TaskTracker::new(),
-            places,
+            permits,
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             cut: CancellationToken::new(),
         }
@@ -52,7 +55,7 @@ impl Server {
     /// Serves until `shutdown`, then stops accepting, finishes the requests in hand (those that
     /// only wait for news end early), and closes, all within `drain_timeout_ms`.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        self.connections.spawn(sweep_limits(self.app.clone()));
+        self.connections.spawn(sweep_limits(self.front.app.clone()));
         loop {
             tokio::select! {
                 biased;
@@ -69,12 +72,12 @@ impl Server {
 
     fn admit(&self, stream: TcpStream, peer: std::net::IpAddr) {
         metrics::connection_accepted();
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => {
-                let (app, cut) = (self.app.clone(), self.cut.clone());
+        match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => {
+                let (front, cut) = (self.front.clone(), self.cut.clone());
                 self.connections.spawn(async move {
-                    connection::serve(app, stream, peer, cut).await;
-                    drop(place);
+                    connection::serve(front, stream, peer, cut).await;
+                    drop(permit);
                 });
             }
             Err(_) => {
@@ -92,11 +95,12 @@ impl Server {
     }
 
     async fn drain(self) {
-        let timeout = Duration::from_millis(self.app.config.drain_timeout_ms);
+        let app = &self.front.app;
+        let timeout = Duration::from_millis(app.config.drain_timeout_ms);
         let deadline = Instant::now() + timeout;
-        self.app.draining.cancel();
+        app.draining.cancel();
         self.connections.close();
-        self.app.tasks.close();
+        app.tasks.close();
         if tokio::time::timeout_at(deadline, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "cutting connections");
             metrics::cut(Cut::Drain);
@@ -104,8 +108,8 @@ impl Server {
             self.connections.wait().await;
         }
         // Requests whose clients went away; what does not end now is taken up by recovery.
-        if tokio::time::timeout_at(deadline, self.app.tasks.wait()).await.is_err() {
-            tracing::warn!(requests = self.app.tasks.len(), "leaving requests unfinished");
+        if tokio::time::timeout_at(deadline, app.tasks.wait()).await.is_err() {
+            tracing::warn!(requests = app.tasks.len(), "leaving requests unfinished");
         }
     }
 }

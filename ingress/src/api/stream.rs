@@ -1,5 +1,6 @@
 //! Server-sent events: where one stands, each time that changes.
 use crate::api::queue;
+use crate::app::App;
 use crate::body::Body;
 use crate::exchange::{Exchange, Outcome};
 use crate::metrics::{self, Counted};
@@ -13,8 +14,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use waiting_room::{PlaceState, QueueToken, Standing};
-
-use crate::connection::Peer;
 
 /// How long a browser waits before it opens a stream again.
 const RETRY: &str = "retry: 3000\n\n";
@@ -35,7 +34,7 @@ pub(crate) async fn stream(exchange: Exchange) -> Outcome {
     // The first look is before the answer: an error is still an answer then.
     let first = app.room.standing(&token).await?;
     let open = Open {
-        peer: exchange.peer.clone(),
+        app: exchange.app.clone(),
         token,
         changes,
         first: Some(first),
@@ -59,7 +58,7 @@ pub(crate) async fn stream(exchange: Exchange) -> Outcome {
 
 /// An open stream.
 struct Open {
-    peer: Arc<Peer>,
+    app: Arc<App>,
     token: QueueToken,
     changes: watch::Receiver<u64>,
     first: Option<Standing>,
@@ -80,14 +79,14 @@ impl Open {
         if let Some(first) = self.first.take() {
             return Some(Bytes::from(format!("{RETRY}{}", self.tell(first))));
         }
-        let config = &self.peer.app.config;
+        let config = &self.app.config;
         let heartbeat = Duration::from_millis(config.stream_heartbeat_ms);
         let interval = Duration::from_millis(config.stream_interval_ms);
         let heartbeat_at = Instant::now() + heartbeat;
         loop {
             let state_ends_at = self.told.as_ref().and_then(ends_in).map(|left| self.looked + left);
             let wake = state_ends_at.map_or(heartbeat_at, |at| at.min(heartbeat_at));
-            let drained = self.peer.app.draining.clone();
+            let drained = self.app.draining.clone();
             tokio::select! {
                 () = drained.cancelled() => return None,
                 changed = self.changes.changed() => changed.ok()?,
@@ -97,7 +96,7 @@ impl Open {
             tokio::time::sleep_until((self.looked + interval).min(heartbeat_at)).await;
             self.looked = Instant::now();
             self.changes.mark_unchanged();
-            match self.peer.app.room.standing(&self.token).await {
+            match self.app.room.standing(&self.token).await {
                 Ok(standing) if self.is_news(&standing) => {
                     return Some(self.tell(standing).into());
                 }
