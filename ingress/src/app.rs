@@ -1,6 +1,6 @@
 //! What every request has at hand: the stages behind, and this node's own bounded resources.
 use crate::config::Config;
-use crate::event_shelf::EventShelf;
+use crate::event_cache::EventCache;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
 use allocator::SeatAllocator;
@@ -40,7 +40,7 @@ pub(crate) struct App {
     pub changes: BookingChanges,
     pub limits: Limits,
     pub passwords: Passwords,
-    pub shelf: EventShelf,
+    pub event_cache: EventCache,
     /// The OpenAPI document, made once.
     pub openapi: Bytes,
     pub streams: Arc<Semaphore>,
@@ -57,7 +57,7 @@ impl App {
         Self {
             limits: Limits::new(&config),
             passwords: Passwords::new(config.password_threads, config.password_queue_max),
-            shelf: EventShelf::new(books.events.clone(), config.events_cached_max),
+            event_cache: EventCache::new(books.events.clone(), config.events_cached_max),
             openapi,
             streams: Arc::new(Semaphore::new(config.streams_max)),
             long_polls: Arc::new(Semaphore::new(config.long_polls_max)),

@@ -1,5 +1,5 @@
 //! The body of an answer: whole bytes, or a stream of events.
-use crate::pace::Turn;
+use crate::activity::ActiveRequest;
 use bytes::Bytes;
 use futures_util::Stream;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -27,22 +27,22 @@ impl Body {
         }
     }
 
-    /// Whole bytes leave our hands at once; a stream is our turn until it ends.
-    pub(crate) fn with_turn(self, turn: Turn) -> Self {
+    /// Whole bytes are handed over at once; a stream keeps its request active until it ends.
+    pub(crate) fn with_guard(self, guard: ActiveRequest) -> Self {
         match self {
             Self::Whole(bytes) => Self::Whole(bytes),
-            Self::Stream(stream) => Self::Stream(Box::pin(OurTurn { stream, _turn: turn })),
+            Self::Stream(stream) => Self::Stream(Box::pin(Guarded { stream, _guard: guard })),
         }
     }
 }
 
-/// A stream that keeps our turn for as long as it goes on.
-struct OurTurn {
+/// A stream whose request stays active for as long as it goes on.
+struct Guarded {
     stream: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
-    _turn: Turn,
+    _guard: ActiveRequest,
 }
 
-impl Stream for OurTurn {
+impl Stream for Guarded {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {

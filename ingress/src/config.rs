@@ -42,6 +42,10 @@ pub struct Config {
     pub body_read_timeout_ms: u64,
     /// How long a client may go without taking any of its answer, in milliseconds.
     pub write_timeout_ms: u64,
+    /// How long a client is listened to after an answer that left its body unread, in milliseconds.
+    pub linger_ms: u64,
+    /// How long a connection too many may take to read that it is one, in milliseconds.
+    pub refusal_timeout_ms: u64,
     /// How long a drain waits for requests in hand, in milliseconds.
     pub drain_timeout_ms: u64,
     /// The largest request body, in bytes.
@@ -55,6 +59,8 @@ pub struct Config {
     pub stream_heartbeat_ms: u64,
     /// The shortest time between two looks of one stream, in milliseconds.
     pub stream_interval_ms: u64,
+    /// How long a browser waits before it opens a stream again, in milliseconds.
+    pub stream_retry_ms: u64,
     /// Requests that may wait for a booking at once; more are answered without waiting.
     pub long_polls_max: usize,
     /// The longest wait for a booking, in seconds.
@@ -98,6 +104,9 @@ impl Config {
             ("keep_alive_timeout_ms", self.keep_alive_timeout_ms, 1, 3_600_000),
             ("body_read_timeout_ms", self.body_read_timeout_ms, 1, 300_000),
             ("write_timeout_ms", self.write_timeout_ms, 1, 300_000),
+            ("linger_ms", self.linger_ms, 0, 60_000),
+            ("refusal_timeout_ms", self.refusal_timeout_ms, 1, 60_000),
+            ("stream_retry_ms", self.stream_retry_ms, 1, 600_000),
             ("limits_sweep_interval_ms", self.limits_sweep_interval_ms, 1, 3_600_000),
             ("stream_heartbeat_ms", self.stream_heartbeat_ms, 1, 15_000),
             ("stream_interval_ms", self.stream_interval_ms, 1, 15_000),
@@ -153,12 +162,15 @@ pub(crate) mod tests {
             keep_alive_timeout_ms: 60_000,
             body_read_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
+            linger_ms: 1_000,
+            refusal_timeout_ms: 500,
             drain_timeout_ms: 10_000,
             body_bytes_max: 262_144,
             json_depth_max: 16,
             streams_max: 100,
             stream_heartbeat_ms: 15_000,
             stream_interval_ms: 100,
+            stream_retry_ms: 3_000,
             long_polls_max: 100,
             long_poll_seconds_max: 30,
             long_poll_interval_ms: 500,

@@ -1,9 +1,9 @@
 //! One connection: hyper's HTTP/1.1 over a bounded socket.
+use crate::activity::Activity;
 use crate::config::Config;
 use crate::front::{self, Front, Peer};
 use crate::metrics::Counted;
-use crate::pace::Pace;
-use crate::socket::{Patience, Socket};
+use crate::socket::{Socket, Timeouts};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -25,11 +25,11 @@ pub(crate) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let pace = Arc::new(Pace::default());
-    let socket = Socket::new(stream, pace.clone(), patience(&front.app.config));
+    let activity = Arc::new(Activity::default());
+    let socket = Socket::new(stream, activity.clone(), timeouts(&front.app.config));
     let draining = front.app.draining.clone();
     let builder = builder(&front.app.config);
-    let peer = Arc::new(Peer { front, address, pace });
+    let peer = Arc::new(Peer { front, address, activity });
     let service = service_fn(move |request| front::answer(&peer, request));
     let connection = builder.serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
@@ -45,12 +45,13 @@ pub(crate) async fn serve(
     }
 }
 
-fn patience(config: &Config) -> Patience {
+fn timeouts(config: &Config) -> Timeouts {
     let millis = Duration::from_millis;
-    Patience {
+    Timeouts {
         idle: millis(config.keep_alive_timeout_ms),
         head: millis(config.header_read_timeout_ms),
         write: millis(config.write_timeout_ms),
+        linger: millis(config.linger_ms),
     }
 }
 

@@ -2,12 +2,13 @@
 use crate::app::App;
 use crate::body::Body;
 use crate::cookies;
-use crate::fields::{self, Fields};
+use crate::fields::{Fields, Unknown, Wrong, read_object};
 use crate::json::{self, Malformed};
-use crate::login::{self, Login, Shown};
+use crate::login::{self, Authorization, Login};
 use crate::problem::{Code, Problem};
 use crate::query::{self, BadQuery};
 use crate::receive;
+use crate::rules::{Form, digits, text};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, Request, Response, request};
@@ -36,6 +37,14 @@ pub(crate) struct Received {
     pub bytes: Bytes,
     depth_max: u8,
 }
+
+/// A body of a request that has nothing to say.
+pub(crate) static NOTHING: Form<()> = Form {
+    name: "Nothing",
+    says: "An empty object; it may be left out.",
+    example: "{}",
+    fields: |_| Some(()),
+};
 
 /// The most characters of a cursor; ours are ids.
 const CURSOR_MAX: usize = 200;
@@ -70,7 +79,9 @@ impl Exchange {
     }
 
     pub(crate) fn queue(&self) -> Result<QueueId, Problem> {
-        self.id(QueueId::parse)
+        let queue = self.id(QueueId::parse)?;
+        trace(field::QUEUE, &queue);
+        Ok(queue)
     }
 
     /// Who is logged in, within the account's limit.
@@ -81,10 +92,10 @@ impl Exchange {
 
     /// The same where a login is not needed; one that is shown must be good all the same.
     pub(crate) fn maybe_login(&self) -> Result<Option<Login>, Problem> {
-        let token = match login::shown(self.headers()) {
-            Shown::Nothing => return Ok(None),
-            Shown::Bearer(token) => token,
-            Shown::Other => "",
+        let token = match login::authorization(self.headers()) {
+            Authorization::Nothing => return Ok(None),
+            Authorization::Bearer(token) => token,
+            Authorization::Other => "",
         };
         let login = login::read_login(&self.app().keys, token, self.now()).ok_or_else(|| {
             Problem::new(Code::Unauthenticated, "the login token is not valid any more")
@@ -106,15 +117,19 @@ impl Exchange {
     }
 
     /// The queue token or pass of `queue`, from its header or its cookie.
-    pub(crate) fn shown(&self, kind: cookies::Kind, queue: &QueueId) -> Option<Carried<'_>> {
+    pub(crate) fn credential(
+        &self,
+        kind: cookies::Kind,
+        queue: &QueueId,
+    ) -> Option<Credential<'_>> {
         if let Some(value) = self.headers().get(kind.header()) {
-            return Some(Carried { text: value.to_str().unwrap_or_default(), by_cookie: false });
+            return Some(Credential { text: value.to_str().unwrap_or_default(), by_cookie: false });
         }
         if !self.headers().contains_key(COOKIE) {
             return None;
         }
         let text = cookies::find(self.headers(), &kind.cookie(queue))?;
-        Some(Carried { text, by_cookie: true })
+        Some(Credential { text, by_cookie: true })
     }
 
     /// Reads the body, which must be JSON if there is any.
@@ -133,10 +148,10 @@ impl Exchange {
         Ok(Received { bytes, depth_max })
     }
 
-    /// Reads the query string by `rule`.
+    /// Reads the query string by `fields`.
     pub(crate) fn query<T>(
         &self,
-        rule: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+        fields: impl Fn(&mut Fields<'_>) -> Option<T>,
     ) -> Result<T, Problem> {
         let query = self.head.uri.query().unwrap_or_default();
         let parameters = query::read(query).map_err(|error| match error {
@@ -144,7 +159,8 @@ impl Exchange {
                 Problem::new(Code::Malformed, error.to_string())
             }
         })?;
-        fields::read(parameters, rule).map_err(Problem::validation)
+        let read = read_object(parameters, Unknown::Refused, fields);
+        read.map_err(|Wrong(errors)| Problem::validation(errors))
     }
 
     pub(crate) fn no_query(&self) -> Result<(), Problem> {
@@ -154,29 +170,26 @@ impl Exchange {
 
 /// A signed text that a client carries.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Carried<'h> {
+pub(crate) struct Credential<'h> {
     pub text: &'h str,
     pub by_cookie: bool,
 }
 
 impl Received {
-    /// Reads the body by `rule`. No body counts as `{}`.
-    pub(crate) fn read<T>(
-        &self,
-        rule: impl FnOnce(&mut Fields<'_>) -> Option<T>,
-    ) -> Result<T, Problem> {
+    /// Reads the body by `form`. No body counts as `{}`.
+    pub(crate) fn read<T>(&self, form: &Form<T>) -> Result<T, Problem> {
         let bytes = if self.bytes.is_empty() { b"{}" } else { self.bytes.as_ref() };
         let json = json::read(bytes, self.depth_max).map_err(|error| match error {
             Malformed::Twice(_) | Malformed::TooDeep(_) | Malformed::NotJson { .. } => {
                 Problem::new(Code::Malformed, error.to_string())
             }
         })?;
-        fields::read(json, rule).map_err(Problem::validation)
+        form.read(json).map_err(Problem::validation)
     }
 
     /// A body that says nothing.
     pub(crate) fn read_nothing(&self) -> Result<(), Problem> {
-        if self.bytes.as_ref() == b"{}" { Ok(()) } else { self.read(|_| Some(())) }
+        if self.bytes.as_ref() == b"{}" { Ok(()) } else { self.read(&NOTHING) }
     }
 
     pub(crate) fn hash(&self) -> [u8; 32] {
@@ -187,10 +200,28 @@ impl Received {
     }
 }
 
+/// The ids that the span of a request may carry, by the names that every log line uses.
+pub(crate) mod field {
+    pub(crate) const EVENT: &str = "event.id";
+    pub(crate) const QUEUE: &str = "queue.id";
+    pub(crate) const HOLD: &str = "hold.id";
+    pub(crate) const BOOKING: &str = "booking.id";
+}
+
+/// Adds an id to the span of the request that is being handled.
+pub(crate) fn trace(name: &'static str, id: &dyn std::fmt::Display) {
+    tracing::Span::current().record(name, tracing::field::display(id));
+}
+
 /// `limit` and `cursor`, as every list takes them.
 pub(crate) fn cursor(fields: &mut Fields<'_>) -> Option<Cursor> {
-    let limit = fields.optional("limit", fields::digits(1..=LIMIT_MAX));
-    let after = fields.optional("cursor", fields::text(1..=CURSOR_MAX));
+    let limit =
+        fields.optional("limit", digits(1..=LIMIT_MAX), "The most items that the page has.");
+    let after = fields.optional(
+        "cursor",
+        text(1..=CURSOR_MAX),
+        "The `next_cursor` of the page before; left out for the first page.",
+    );
     Some(Cursor { after, limit: limit.unwrap_or(LIMIT_DEFAULT) })
 }
 

@@ -1,7 +1,12 @@
-//! Fields of a request, read by rules; everything that is wrong is said at once.
+//! Fields of a request, read by rules; everything that is wrong is said at once. The same rules
+//! describe the fields to the document.
 use crate::json::Json;
+use crate::schemas::{Schemas, saying};
 use serde::Serialize;
-use std::ops::RangeInclusive;
+use serde_json::{Map, Value, json};
+
+/// The most errors that an answer lists: it must not outgrow the request.
+pub(crate) const ERRORS_MAX: usize = 64;
 
 /// One thing wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,16 +16,20 @@ pub(crate) struct FieldError {
     pub message: String,
 }
 
-/// The fields of one object. A rule takes a field's value and its path; what no rule asked for is
-/// unknown, and refused.
-pub(crate) struct Fields<'e> {
-    path: String,
-    left: Vec<(String, Json)>,
-    errors: &'e mut Vec<FieldError>,
+/// How one value is read, and what the document says of it.
+pub(crate) trait Rule {
+    type Value;
+
+    fn read(&self, json: Json) -> Result<Self::Value, Wrong>;
+
+    fn schema(&self, to: &mut Schemas) -> Value;
+
+    /// Whether values of this kind are for this rule, where several rules share them out.
+    fn takes(&self, json: &Json) -> bool;
 }
 
 /// What is wrong with a value, where it is not the whole value: a path below it, and a message.
-pub(crate) struct Wrong(Vec<FieldError>);
+pub(crate) struct Wrong(pub(crate) Vec<FieldError>);
 
 impl From<&str> for Wrong {
     fn from(message: &str) -> Self {
@@ -38,269 +47,184 @@ impl Wrong {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(vec![FieldError { field: String::new(), message: message.into() }])
     }
+
+    /// The same errors, of a value that is at `path` in another.
+    pub(crate) fn below(self, path: &str) -> impl Iterator<Item = FieldError> {
+        self.0.into_iter().map(move |error| FieldError {
+            field: join(path, &error.field),
+            message: error.message,
+        })
+    }
 }
 
-/// Reads `json` by `rule`. All errors, or the value.
-pub(crate) fn read<T>(
-    json: Json,
-    rule: impl FnOnce(&mut Fields<'_>) -> Option<T>,
-) -> Result<T, Vec<FieldError>> {
-    object(rule)(json).map_err(|Wrong(errors)| errors)
+fn join(path: &str, name: &str) -> String {
+    match name.is_empty() {
+        true => path.to_owned(),
+        false if name.starts_with('[') => format!("{path}{name}"),
+        false => format!("{path}.{name}"),
+    }
+}
+
+/// The fields of one object, for the function that names them: it reads them, or, run without a
+/// request, describes them.
+pub(crate) struct Fields<'f>(Work<'f>);
+
+enum Work<'f> {
+    /// What no rule asked for is unknown in the end.
+    Read {
+        left: Vec<(String, Json)>,
+        errors: &'f mut Vec<FieldError>,
+    },
+    Describe(Description<'f>),
+}
+
+struct Description<'s> {
+    schemas: &'s mut Schemas,
+    properties: Map<String, Value>,
+    required: Vec<&'static str>,
+    /// Rules about which fields go together.
+    together: Map<String, Value>,
 }
 
 impl Fields<'_> {
-    /// A field that must be there.
-    pub(crate) fn required<T>(
+    /// A field that must be there. `says` is its description.
+    pub(crate) fn required<R: Rule>(
         &mut self,
-        name: &str,
-        rule: impl FnOnce(Json) -> Result<T, Wrong>,
-    ) -> Option<T> {
-        if !self.has(name) {
+        name: &'static str,
+        rule: R,
+        says: &str,
+    ) -> Option<R::Value> {
+        if let Work::Describe(description) = &mut self.0 {
+            description.required.push(name);
+        } else if !self.has(name) {
             self.wrong(name, "is required");
             return None;
         }
-        self.optional(name, rule)
+        self.optional(name, rule, says)
     }
 
     /// A field that may be left out. `None` also when it is wrong; the whole is refused then.
-    pub(crate) fn optional<T>(
+    pub(crate) fn optional<R: Rule>(
         &mut self,
-        name: &str,
-        rule: impl FnOnce(Json) -> Result<T, Wrong>,
-    ) -> Option<T> {
-        let at = self.left.iter().position(|(field, _)| field == name)?;
-        let (_, value) = self.left.swap_remove(at);
-        match rule(value) {
-            Ok(value) => Some(value),
-            Err(Wrong(errors)) => {
-                let path = join(&self.path, name);
-                self.errors.extend(errors.into_iter().map(|e| below(&path, e)));
+        name: &'static str,
+        rule: R,
+        says: &str,
+    ) -> Option<R::Value> {
+        match &mut self.0 {
+            Work::Read { left, errors } => {
+                let at = left.iter().position(|(field, _)| field == name)?;
+                let (_, value) = left.swap_remove(at);
+                match rule.read(value) {
+                    Ok(value) => Some(value),
+                    Err(wrong) => {
+                        errors.extend(wrong.below(name));
+                        None
+                    }
+                }
+            }
+            Work::Describe(description) => {
+                let schema = saying(rule.schema(description.schemas), says);
+                description.properties.insert(name.to_owned(), schema);
                 None
             }
         }
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.left.iter().any(|(field, _)| field == name)
-    }
-
-    pub(crate) fn wrong(&mut self, name: &str, message: impl Into<String>) {
-        let field = join(&self.path, name);
-        self.errors.push(FieldError { field, message: message.into() });
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
-    match (path.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => path.to_owned(),
-        (false, false) if name.starts_with('[') => format!("{path}{name}"),
-        (false, false) => format!("{path}.{name}"),
-    }
-}
-
-fn below(path: &str, error: FieldError) -> FieldError {
-    FieldError { field: join(path, &error.field), message: error.message }
-}
-
-/// An object of these fields and no others.
-pub(crate) fn object<T>(
-    rule: impl FnOnce(&mut Fields<'_>) -> Option<T>,
-) -> impl FnOnce(Json) -> Result<T, Wrong> {
-    move |json| {
-        let Json::Object(left) = json else { return Err("must be an object".into()) };
-        let mut errors = Vec::new();
-        let mut fields = Fields { path: String::new(), left, errors: &mut errors };
-        let value = rule(&mut fields);
-        let unknown = std::mem::take(&mut fields.left);
-        for (field, _) in unknown {
-            let field = shown(&field);
-            errors.push(FieldError { field, message: "is not a field of this request".into() });
-        }
-        match value {
-            Some(value) if errors.is_empty() => Ok(value),
-            Some(_) | None => Err(Wrong(errors)),
+    /// Of these fields exactly one must be there. Where it is not so, none of them is read.
+    pub(crate) fn exactly_one(&mut self, names: &'static [&'static str]) {
+        match &mut self.0 {
+            Work::Read { left, errors } => {
+                let is_named = |name: &str| names.contains(&name);
+                if left.iter().filter(|(name, _)| is_named(name)).count() == 1 {
+                    return;
+                }
+                left.retain(|(name, _)| !is_named(name));
+                let field = names.first().copied().unwrap_or_default().to_owned();
+                let message = format!("exactly one of {} is needed", names.join(", "));
+                errors.push(FieldError { field, message });
+            }
+            Work::Describe(description) => {
+                let ways = names.iter().map(|name| json!({ "required": [name] }));
+                description.together.insert("oneOf".to_owned(), ways.collect());
+            }
         }
     }
+
+    /// The field `name` must not come with the field `other`.
+    pub(crate) fn not_with(&mut self, name: &'static str, other: &'static str, why: &str) {
+        if let Work::Describe(description) = &mut self.0 {
+            let both = json!({ "required": [name, other] });
+            description.together.insert("not".to_owned(), both);
+        } else if self.has(name) && self.has(other) {
+            self.wrong(name, format!("must not come with {other}: {why}"));
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match &self.0 {
+            Work::Read { left, .. } => left.iter().any(|(field, _)| field == name),
+            Work::Describe(_) => false,
+        }
+    }
+
+    fn wrong(&mut self, name: &str, message: impl Into<String>) {
+        if let Work::Read { errors, .. } = &mut self.0 {
+            errors.push(FieldError { field: name.to_owned(), message: message.into() });
+        }
+    }
+}
+
+/// What to do with fields that no rule asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Refused,
+    Ignored,
+}
+
+/// Reads the fields of an object.
+pub(crate) fn read_object<T>(
+    json: Json,
+    unknown: Unknown,
+    fields: impl Fn(&mut Fields<'_>) -> Option<T>,
+) -> Result<T, Wrong> {
+    let Json::Object(left) = json else { return Err("must be an object".into()) };
+    let mut errors = Vec::new();
+    let mut reading = Fields(Work::Read { left, errors: &mut errors });
+    let value = fields(&mut reading);
+    let left = match reading.0 {
+        Work::Read { left, .. } if unknown == Unknown::Refused => left,
+        Work::Read { .. } | Work::Describe(_) => Vec::new(),
+    };
+    for (field, _) in left {
+        let field = shortened(&field);
+        errors.push(FieldError { field, message: "is not a field of this request".into() });
+    }
+    errors.truncate(ERRORS_MAX);
+    match value {
+        Some(value) if errors.is_empty() => Ok(value),
+        Some(_) | None => Err(Wrong(errors)),
+    }
+}
+
+/// The schema of an object with these fields and no others.
+pub(crate) fn describe_object<T>(
+    schemas: &mut Schemas,
+    fields: impl Fn(&mut Fields<'_>) -> Option<T>,
+) -> Value {
+    let (properties, together) = (Map::new(), Map::new());
+    let description = Description { schemas, properties, required: Vec::new(), together };
+    let mut describing = Fields(Work::Describe(description));
+    fields(&mut describing);
+    let Work::Describe(description) = describing.0 else { return Value::Null };
+    let Description { properties, required, mut together, .. } = description;
+    together.insert("type".to_owned(), "object".into());
+    together.insert("properties".to_owned(), properties.into());
+    together.insert("required".to_owned(), required.into());
+    together.insert("additionalProperties".to_owned(), false.into());
+    together.into()
 }
 
 /// A name that a client made up, cut so that an answer does not carry a body back.
-fn shown(name: &str) -> String {
+fn shortened(name: &str) -> String {
     name.chars().take(64).collect()
-}
-
-/// A list with each item by `rule`.
-pub(crate) fn list<T>(
-    length: RangeInclusive<usize>,
-    rule: impl Fn(Json) -> Result<T, Wrong>,
-) -> impl FnOnce(Json) -> Result<Vec<T>, Wrong> {
-    move |json| {
-        let Json::List(items) = json else { return Err("must be a list".into()) };
-        if !length.contains(&items.len()) {
-            let (least, most) = (length.start(), length.end());
-            return Err(format!("must have {least} to {most} items").into());
-        }
-        let mut values = Vec::with_capacity(items.len());
-        let mut errors = Vec::new();
-        for (at, item) in items.into_iter().enumerate() {
-            match rule(item) {
-                Ok(value) => values.push(value),
-                Err(Wrong(wrong)) => {
-                    let path = format!("[{at}]");
-                    errors.extend(wrong.into_iter().map(|e| below(&path, e)));
-                }
-            }
-        }
-        if errors.is_empty() { Ok(values) } else { Err(Wrong(errors)) }
-    }
-}
-
-/// A text of so many characters, none of them a control character.
-pub(crate) fn text(
-    length: RangeInclusive<usize>,
-) -> impl FnOnce(Json) -> Result<String, Wrong> + Copy {
-    let (least, most) = (*length.start(), *length.end());
-    move |json| match json {
-        Json::Text(text) if !(least..=most).contains(&text.chars().count()) => {
-            Err(format!("must have {least} to {most} characters").into())
-        }
-        Json::Text(text) if text.chars().any(char::is_control) => {
-            Err("must not have control characters".into())
-        }
-        Json::Text(text) => Ok(text),
-        Json::Null
-        | Json::Bool(_)
-        | Json::Whole(_)
-        | Json::Fraction(_)
-        | Json::List(_)
-        | Json::Object(_) => Err("must be a text".into()),
-    }
-}
-
-/// A text that `parse` takes.
-pub(crate) fn parsed<T, E: std::fmt::Display>(
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> impl FnOnce(Json) -> Result<T, Wrong> {
-    move |json| match json {
-        Json::Text(text) => parse(&text).map_err(|error| Wrong::new(error.to_string())),
-        Json::Null
-        | Json::Bool(_)
-        | Json::Whole(_)
-        | Json::Fraction(_)
-        | Json::List(_)
-        | Json::Object(_) => Err("must be a text".into()),
-    }
-}
-
-/// A whole number in a range.
-pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl FnOnce(Json) -> Result<T, Wrong> + Clone
-where
-    T: TryFrom<i128> + PartialOrd + std::fmt::Display + Clone,
-{
-    move |json| {
-        let (least, most) = (range.start(), range.end());
-        let refused = || Wrong::new(format!("must be a whole number from {least} to {most}"));
-        let Json::Whole(number) = json else { return Err(refused()) };
-        let number = T::try_from(number).map_err(|_| refused())?;
-        if range.contains(&number) { Ok(number) } else { Err(refused()) }
-    }
-}
-
-/// A whole number written as a text, as query parameters are.
-pub(crate) fn digits<T>(range: RangeInclusive<T>) -> impl FnOnce(Json) -> Result<T, Wrong>
-where
-    T: TryFrom<i128> + PartialOrd + std::fmt::Display + Clone,
-{
-    move |json| {
-        let plain = |text: &String| {
-            !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit())
-        };
-        let number = match json {
-            Json::Text(text) if plain(&text) => text.parse().map_or(Json::Null, Json::Whole),
-            Json::Text(_)
-            | Json::Null
-            | Json::Bool(_)
-            | Json::Whole(_)
-            | Json::Fraction(_)
-            | Json::List(_)
-            | Json::Object(_) => Json::Null,
-        };
-        whole(range)(number)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json;
-
-    type Read = (String, u32, Vec<u32>);
-
-    fn rule(fields: &mut Fields<'_>) -> Option<Read> {
-        let name = fields.required("name", text(1..=5));
-        let count = fields.optional("count", whole(1..=9));
-        let inner =
-            |json| object(|fields: &mut Fields<'_>| fields.required("n", whole(0..=3)))(json);
-        let items = fields.optional("items", list(0..=2, inner));
-        Some((name?, count.unwrap_or(7), items.unwrap_or_default()))
-    }
-
-    fn check(body: &str, expected: Result<Read, &[(&str, &str)]>) {
-        let found = read(json::read(body.as_bytes(), 8).unwrap(), rule);
-        let expected = expected.map_err(|errors| {
-            let own = |(field, message): &(&str, &str)| FieldError {
-                field: (*field).into(),
-                message: (*message).into(),
-            };
-            errors.iter().map(own).collect::<Vec<_>>()
-        });
-        assert_eq!(found, expected, "{body}");
-    }
-
-    #[test]
-    fn everything_wrong_is_said_at_once() {
-        let number = "must be a whole number from 1 to 9";
-        check(r#"{"name": "a"}"#, Ok(("a".into(), 7, vec![])));
-        check(r#"{"name": "a", "items": [{"n": 3}]}"#, Ok(("a".into(), 7, vec![3])));
-        check("{}", Err(&[("name", "is required")]));
-        check("[]", Err(&[("", "must be an object")]));
-        check(
-            r#"{"name": 5, "count": 10, "admin": true}"#,
-            Err(&[
-                ("name", "must be a text"),
-                ("count", number),
-                ("admin", "is not a field of this request"),
-            ]),
-        );
-        check(r#"{"name": "a", "count": 1.0}"#, Err(&[("count", number)]));
-        check(r#"{"name": "a", "count": null}"#, Err(&[("count", number)]));
-        check(r#"{"name": "a", "count": "3"}"#, Err(&[("count", number)]));
-        check(r#"{"name": "a", "count": 99999999999999999999}"#, Err(&[("count", number)]));
-        check(r#"{"name": "toolong"}"#, Err(&[("name", "must have 1 to 5 characters")]));
-        check(r#"{"name": "a\nb"}"#, Err(&[("name", "must not have control characters")]));
-        check(
-            r#"{"name": "a", "items": [{"n": 4}, {"x": 1, "n": 0}]}"#,
-            Err(&[
-                ("items[0].n", "must be a whole number from 0 to 3"),
-                ("items[1].x", "is not a field of this request"),
-            ]),
-        );
-    }
-
-    #[test]
-    fn digits_are_plain_numbers() {
-        let number = |text: &str| digits(0..=30u32)(Json::Text(text.into())).ok();
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("30", Some(30)),
-            ("31", None),
-            ("-1", None),
-            ("+1", None),
-            ("1e1", None),
-            ("", None),
-            ("99999999999999999999999", None),
-        ] {
-            assert_eq!(number(text), expected, "{text:?}");
-        }
-    }
 }

@@ -1,18 +1,18 @@
-//! The way of every request: limits, route, handler, and what all answers have in common.
+//! The route of every request: limits, route, handler, and what all answers have in common.
+use crate::activity::{ActiveRequest, Activity};
 use crate::api;
 use crate::app::App;
 use crate::body::Body;
 use crate::cors;
+use crate::detach_on_drop::DetachOnDrop;
 use crate::exchange::{Exchange, Outcome};
 use crate::metrics::{self, RouteMetrics};
 use crate::network::client_address;
-use crate::pace::{Pace, Turn};
 use crate::problem::{Code, Problem, chain};
 use crate::request_id;
 use crate::response;
-use crate::router::{Found, Router};
+use crate::router::{RouteMatch, Router};
 use crate::routes::{Handler, Run};
-use crate::surviving::Surviving;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, CatchUnwind};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
@@ -25,6 +25,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
+use tracing::instrument::Instrumented;
+use tracing::{Instrument, Span, field};
 
 /// What answers requests: the routes before, the stages behind.
 pub(crate) struct Front {
@@ -42,7 +44,7 @@ impl Front {
 pub(crate) struct Peer {
     pub front: Arc<Front>,
     pub address: IpAddr,
-    pub pace: Arc<Pace>,
+    pub activity: Arc<Activity>,
 }
 
 impl Peer {
@@ -52,108 +54,117 @@ impl Peer {
 }
 
 /// What the log line and the metrics of a request are named by.
-struct Way {
+struct RouteInfo {
     template: &'static str,
     metrics: Arc<RouteMetrics>,
     is_watch: bool,
 }
 
-impl Way {
-    fn of(found: &Found<'_>, unmatched: &Arc<RouteMetrics>) -> Self {
+impl RouteInfo {
+    fn of(found: &RouteMatch<'_>, unmatched: &Arc<RouteMetrics>) -> Self {
         match found {
-            Found::Route(known, _) => Self {
+            RouteMatch::Route(known, _) => Self {
                 template: known.route.path,
                 metrics: known.metrics.clone(),
                 is_watch: matches!(known.route.run, Run::Watch(_)),
             },
-            Found::OtherMethods(_) | Found::Nothing => {
+            RouteMatch::OtherMethods(_) | RouteMatch::Nothing => {
                 Self { template: "unmatched", metrics: unmatched.clone(), is_watch: false }
             }
         }
     }
 }
 
-/// Answers one request. It is our turn from now on, not only once the future is polled: hyper
-/// looks at the socket in between.
+/// Answers one request. It counts as being answered from now on, not only once the future
+/// is polled: hyper looks at the socket in between.
 pub(crate) fn answer(peer: &Arc<Peer>, request: Request<Incoming>) -> Answering {
-    let turn = Turn::begin(&peer.pace);
+    let active = ActiveRequest::begin(&peer.activity);
     let started = Instant::now();
     let app = peer.app();
     let router = &peer.front.router;
-    let asked = Asked::of(&request, &app.config.cors_origins);
     let found = router.find(request.method(), request.uri().path());
-    let way = Way::of(&found, &router.unmatched);
-    let work = begin(peer, request, &asked, found);
-    let open = Open { peer: peer.clone(), asked, way, turn, started };
+    let route = RouteInfo::of(&found, &router.unmatched);
+    let info = RequestInfo::of(&request, app, &route);
+    let work = begin(peer, request, &info, found);
+    let span = Span::none();
+    let in_flight = InFlight { peer: peer.clone(), info, route, active, started, span };
     match work {
-        Ok(Work::Told(answer)) => Answering::Told(Some(open.concluded(Ok(answer)))),
-        Ok(Work::Carried(handler)) => Answering::Carried(Some(open), handler),
-        Err(problem) => Answering::Told(Some(open.concluded(Err(problem)))),
+        Ok(Work::Ready(answer)) => Answering::Ready(Some(in_flight.conclude(Ok(answer)))),
+        Ok(Work::Pending(handler, span)) => {
+            Answering::Pending(Some(InFlight { span, ..in_flight }), handler)
+        }
+        Err(problem) => Answering::Ready(Some(in_flight.conclude(Err(problem)))),
     }
 }
 
 /// What a request comes to before anybody waits.
 enum Work {
-    Told(Response<Body>),
-    Carried(Carried),
+    Ready(Response<Body>),
+    Pending(Handling, Span),
 }
 
-/// A handler under way.
-pub(crate) enum Carried {
+/// A handler that has begun.
+pub(crate) enum Handling {
     /// Ends with its client.
-    Along(Running),
+    WithClient(Running),
     /// Goes on when its client goes away (`effects-outlive-clients`).
-    Through(Surviving<Running>),
+    ToCompletion(DetachOnDrop<Running>),
 }
 
 fn begin(
     peer: &Arc<Peer>,
     request: Request<Incoming>,
-    asked: &Asked,
-    found: Found<'_>,
+    info: &RequestInfo,
+    found: RouteMatch<'_>,
 ) -> Result<Work, Problem> {
     let client = admit(peer, &request)?;
     let (known, param) = match found {
-        found if asked.method == Method::OPTIONS => return options(&found, asked).map(Work::Told),
-        Found::OtherMethods(allow) => return Err(other_methods(allow)),
-        Found::Nothing => return Err(nothing_here()),
-        Found::Route(known, param) => (known, param),
+        found if info.method == Method::OPTIONS => return options(&found, info).map(Work::Ready),
+        RouteMatch::OtherMethods(allow) => return Err(other_methods(allow)),
+        RouteMatch::Nothing => return Err(no_route()),
+        RouteMatch::Route(known, param) => (known, param),
     };
     if let Run::Watch(_) = known.route.run
         && let Some(board) = api::queue::watch_now(peer.app(), &request, param.clone())
     {
-        return Ok(Work::Told(board));
+        return Ok(Work::Ready(board));
     }
+    let span = info.span(known.route.path);
     let exchange = Exchange::new(peer.app(), client, request, param);
-    Ok(Work::Carried(match known.route.run {
-        Run::Watch(handler) | Run::Read(handler) => Carried::Along(run(handler, exchange)),
+    let run = |handler| run(handler, exchange, span.clone());
+    let handling = match known.route.run {
+        Run::Watch(handler) | Run::Read(handler) => Handling::WithClient(run(handler)),
         Run::Change(handler) => {
-            Carried::Through(Surviving::new(run(handler, exchange), &peer.app().tasks))
+            Handling::ToCompletion(DetachOnDrop::new(run(handler), &peer.app().tasks))
         }
-    }))
+    };
+    Ok(Work::Pending(handling, span))
 }
 
 /// A request whose answer is not known yet.
-pub(crate) struct Open {
+pub(crate) struct InFlight {
     peer: Arc<Peer>,
-    asked: Asked,
-    way: Way,
-    turn: Turn,
+    info: RequestInfo,
+    route: RouteInfo,
+    active: ActiveRequest,
     started: Instant,
+    span: Span,
 }
 
-impl Open {
-    fn concluded(self, outcome: Outcome) -> Response<Body> {
-        let Self { peer, asked, way, turn, started } = self;
-        conclude(&peer, asked, &way, outcome, started).map(|body| body.with_turn(turn))
+impl InFlight {
+    fn conclude(self, outcome: Outcome) -> Response<Body> {
+        let Self { peer, info, route, active, started, span } = self;
+        let answer = span.in_scope(|| conclude(&peer, info, &route, outcome, started));
+        span.record("status", answer.status().as_u16());
+        answer.map(|body| body.with_guard(active))
     }
 }
 
-/// An answer on its way. Every open connection keeps room for one, so it is small: what a handler
-/// holds across its waits is in a box of its own, and what is known at once needs none.
+/// An answer that is being made. Every open connection keeps room for one, so it is small: what a
+/// handler holds across its waits is in a box of its own, and what is known at once needs none.
 pub(crate) enum Answering {
-    Told(Option<Response<Body>>),
-    Carried(Option<Open>, Carried),
+    Ready(Option<Response<Body>>),
+    Pending(Option<InFlight>, Handling),
 }
 
 impl Future for Answering {
@@ -161,15 +172,15 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match self.get_mut() {
-            Self::Told(answer) => answer.take(),
-            Self::Carried(open, handler) => {
+            Self::Ready(answer) => answer.take(),
+            Self::Pending(in_flight, handler) => {
                 let ended = ready!(match handler {
-                    Carried::Along(running) => Pin::new(running).poll(cx),
-                    Carried::Through(running) => Pin::new(running).poll(cx),
+                    Handling::WithClient(running) => Pin::new(running).poll(cx),
+                    Handling::ToCompletion(running) => Pin::new(running).poll(cx),
                 });
-                open.take().map(|open| {
-                    let outcome = carried_out(open.way.template, ended);
-                    open.concluded(outcome)
+                in_flight.take().map(|in_flight| {
+                    let outcome = caught(in_flight.route.template, ended);
+                    in_flight.conclude(outcome)
                 })
             }
         };
@@ -178,7 +189,7 @@ impl Future for Answering {
 }
 
 /// What is still needed of a request when its answer is there.
-struct Asked {
+struct RequestInfo {
     method: Method,
     id: Option<HeaderValue>,
     /// Its origin, if that one's pages may call.
@@ -186,45 +197,63 @@ struct Asked {
     sends_body: bool,
 }
 
-impl Asked {
-    fn of(request: &Request<Incoming>, origins: &[String]) -> Self {
+impl RequestInfo {
+    fn of(request: &Request<Incoming>, app: &App, route: &RouteInfo) -> Self {
+        // Everyone shares what watchers get; an id of one request would only make it longer.
+        let minted = || (!route.is_watch).then(|| request_id::mint(&app.ids)).flatten();
         Self {
             method: request.method().clone(),
-            id: request_id::shown(request.headers()),
-            origin: cors::allowed(request.headers(), origins),
+            id: request_id::shown(request.headers()).or_else(minted),
+            origin: cors::allowed(request.headers(), &app.config.cors_origins),
             sends_body: !request.body().is_end_stream(),
         }
+    }
+
+    /// What everything that is logged while the request is handled belongs to. Handlers add the
+    /// ids that they meet; no secret and nothing of a body is ever a field.
+    fn span(&self, route: &'static str) -> Span {
+        tracing::debug_span!(
+            target: "ingress::request",
+            "request",
+            request.id = self.id.as_ref().and_then(|id| id.to_str().ok()),
+            method = self.method.as_str(),
+            route,
+            status = field::Empty,
+            event.id = field::Empty,
+            queue.id = field::Empty,
+            hold.id = field::Empty,
+            booking.id = field::Empty,
+        )
     }
 }
 
 /// What all answers have in common; counts and logs the request.
 fn conclude(
     peer: &Peer,
-    asked: Asked,
-    way: &Way,
+    info: RequestInfo,
+    route: &RouteInfo,
     outcome: Outcome,
     started: Instant,
 ) -> Response<Body> {
     let app = peer.app();
-    // Everyone shares what watchers get; an id of one request would only make it longer.
-    let minted = || (!way.is_watch).then(|| request_id::mint(&app.ids)).flatten();
-    let id = asked.id.or_else(minted);
-    let mut answer = outcome.unwrap_or_else(|problem| told(problem, id.as_ref(), way.template));
+    let id = info.id;
+    let mut answer =
+        outcome.unwrap_or_else(|problem| refusal(problem, id.as_ref(), route.template));
     finish(&mut answer, id.as_ref());
-    cors::finish(&mut answer, asked.origin, !app.config.cors_origins.is_empty());
+    cors::finish(&mut answer, info.origin, !app.config.cors_origins.is_empty());
     let status = answer.status();
     let closes = || status.as_u16() >= 400 || answer.headers().contains_key(CONNECTION);
-    if asked.sends_body && closes() {
-        peer.pace.linger();
+    if info.sends_body && closes() {
+        peer.activity.linger();
     }
     let took = started.elapsed();
-    way.metrics.answered(status, took);
+    route.metrics.answered(status, took);
     tracing::debug!(
         target: "ingress::access",
         {
             request.id = id.as_ref().and_then(|id| id.to_str().ok()),
-            method = asked.method.as_str(),
-            route = way.template,
+            method = info.method.as_str(),
+            route = route.template,
             status = status.as_u16(),
             micros = took.as_micros(),
         },
@@ -233,14 +262,14 @@ fn conclude(
     answer
 }
 
-type Running = CatchUnwind<AssertUnwindSafe<BoxFuture<'static, Outcome>>>;
+type Running = CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Outcome>>>>;
 
-fn run(handler: Handler, exchange: Exchange) -> Running {
-    AssertUnwindSafe(handler(exchange)).catch_unwind()
+fn run(handler: Handler, exchange: Exchange, span: Span) -> Running {
+    AssertUnwindSafe(handler(exchange).instrument(span)).catch_unwind()
 }
 
-/// A handler that panicked has told the panic hook already; the client gets an answer too.
-fn carried_out(route: &'static str, ended: std::thread::Result<Outcome>) -> Outcome {
+/// The panic hook has run already; the client gets an answer too.
+fn caught(route: &'static str, ended: std::thread::Result<Outcome>) -> Outcome {
     ended.unwrap_or_else(|_panic| {
         metrics::panicked();
         tracing::error!(route, "a handler panicked");
@@ -268,25 +297,25 @@ fn other_methods(allow: &HeaderValue) -> Problem {
     Problem::new(Code::Method, detail).allowing(allow.clone())
 }
 
-fn nothing_here() -> Problem {
+fn no_route() -> Problem {
     Problem::not_found("there is nothing at this address")
 }
 
-fn options(found: &Found<'_>, asked: &Asked) -> Outcome {
+fn options(found: &RouteMatch<'_>, info: &RequestInfo) -> Outcome {
     let allow = match found {
-        Found::OtherMethods(allow) => (*allow).clone(),
-        Found::Route(..) | Found::Nothing => return Err(nothing_here()),
+        RouteMatch::OtherMethods(allow) => (*allow).clone(),
+        RouteMatch::Route(..) | RouteMatch::Nothing => return Err(no_route()),
     };
     let mut answer = response::empty(StatusCode::NO_CONTENT);
-    if asked.origin.is_some() {
+    if info.origin.is_some() {
         cors::preflight(answer.headers_mut(), &allow);
     }
     answer.headers_mut().insert(ALLOW, allow);
     Ok(answer)
 }
 
-/// Logs what is ours to mend, once, and makes the answer.
-fn told(problem: Problem, id: Option<&HeaderValue>, route: &'static str) -> Response<Body> {
+/// Logs what the server is to blame for, once, and makes the answer.
+fn refusal(problem: Problem, id: Option<&HeaderValue>, route: &'static str) -> Response<Body> {
     let id = id.and_then(|id| id.to_str().ok());
     let code = problem.code();
     match problem.cause() {
@@ -321,7 +350,7 @@ mod tests {
 
     /// Every open connection keeps one such future.
     #[test]
-    fn a_request_in_hand_stays_small() {
+    fn a_request_in_flight_stays_small() {
         let bytes = size_of::<Answering>();
         assert!(bytes <= 320, "{bytes} bytes");
     }

@@ -58,7 +58,7 @@ pub(crate) async fn once(
     let outcome = work.await;
     let outcome = match outcome {
         Ok(answer) => Ok(answer),
-        // What is ours to mend had better be asked again; the cause is for the log.
+        // After a failure of the server the client should try again; the cause is for the log.
         Err(problem) if !is_kept(problem.code().status()) => Err(problem),
         Err(problem) => Ok(problem.into_response()),
     };

@@ -3,20 +3,20 @@
 mod config;
 mod network;
 
+mod activity;
 mod connection;
 mod head_scan;
-mod pace;
 mod server;
 mod socket;
 
 mod app;
 mod cors;
+mod detach_on_drop;
 mod front;
 mod limits;
 mod request_id;
 mod router;
 mod routes;
-mod surviving;
 
 mod body;
 mod cookies;
@@ -30,10 +30,12 @@ mod problem;
 mod query;
 mod receive;
 mod response;
+mod rules;
+mod schemas;
 mod usernames;
 
 mod api;
-mod event_shelf;
+mod event_cache;
 mod openapi;
 mod qr;
 

@@ -35,7 +35,7 @@ struct LoginClaims {
 
 /// What the `Authorization` header says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shown<'h> {
+pub(crate) enum Authorization<'h> {
     Nothing,
     Bearer(&'h str),
     /// Something that is not one bearer token.
@@ -76,18 +76,18 @@ pub(crate) fn read_login(keys: &Keyring, token: &str, now: Timestamp) -> Option<
 }
 
 /// The bearer token of a request.
-pub(crate) fn shown(headers: &HeaderMap) -> Shown<'_> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     match (all.next(), all.next()) {
-        (None, _) => Shown::Nothing,
-        (Some(value), None) => value.to_str().ok().and_then(bearer).unwrap_or(Shown::Other),
-        (Some(_), Some(_)) => Shown::Other,
+        (None, _) => Authorization::Nothing,
+        (Some(value), None) => value.to_str().ok().and_then(bearer).unwrap_or(Authorization::Other),
+        (Some(_), Some(_)) => Authorization::Other,
     }
 }
 
-fn bearer(value: &str) -> Option<Shown<'_>> {
+fn bearer(value: &str) -> Option<Authorization<'_>> {
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Shown::Bearer(token.trim()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| Authorization::Bearer(token.trim()))
 }
 
 #[cfg(test)]

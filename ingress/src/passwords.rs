@@ -52,7 +52,7 @@ pub fn check_strong_password(password: &str) -> Result<(), PasswordError> {
 
 /// A pool in which passwords are hashed and checked, so many at once.
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     waiting_max: usize,
     /// Checked where there is no such account, so that the answer takes as long.
@@ -63,8 +63,8 @@ impl Passwords {
     pub(crate) fn new(threads: usize, waiting_max: usize) -> Self {
         let nobody = hash_salted("the password of nobody", b"salt of nobody..")
             .expect("the parameters are sound");
-        let turns = Arc::new(Semaphore::new(threads));
-        Self { turns, waiting: AtomicUsize::new(0), waiting_max, nobody: nobody.into() }
+        let permits = Arc::new(Semaphore::new(threads));
+        Self { permits, waiting: AtomicUsize::new(0), waiting_max, nobody: nobody.into() }
     }
 
     pub(crate) async fn hash(&self, password: String) -> Result<String, Problem> {
@@ -91,34 +91,34 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let line = Waiting::join(self)?;
+        let waiting = Waiting::join(self)?;
         let since = Instant::now();
-        let turn = self.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| Problem::busy("the server is stopping"))?;
-        drop(line);
+        let permit = self.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Problem::busy("the server is stopping"))?;
+        drop(waiting);
         metrics::password_waited(since.elapsed());
         let done = tokio::task::spawn_blocking(move || {
             // Until the work is done, not until nobody waits for it any more.
-            let _turn = turn;
+            let _permit = permit;
             work()
         });
         done.await.map_err(|_| Problem::busy("the server is stopping"))
     }
 }
 
-/// A place in line for the pool; leaves it when dropped.
+/// Counted among those who wait for the pool, until it is dropped.
 struct Waiting<'p>(&'p Passwords);
 
 impl<'p> Waiting<'p> {
     fn join(pool: &'p Passwords) -> Result<Self, Problem> {
         let before = pool.waiting.fetch_add(1, Ordering::AcqRel);
         metrics::passwords_waiting(before + 1);
-        let line = Self(pool);
-        if before >= pool.waiting_max + pool.turns.available_permits() {
+        let waiting = Self(pool);
+        if before >= pool.waiting_max + pool.permits.available_permits() {
             metrics::password_refused();
             return Err(Problem::busy("too many logins at once").retry_after(2));
         }
-        Ok(line)
+        Ok(waiting)
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_pool_refuses_at_once() {
         let pool = Arc::new(Passwords::new(1, 1));
-        let held = pool.turns.clone().acquire_owned().await.unwrap();
+        let held = pool.permits.clone().acquire_owned().await.unwrap();
         let first = pool.fits("x".repeat(8), None);
         tokio::pin!(first);
         assert!(futures_util::poll!(first.as_mut()).is_pending());

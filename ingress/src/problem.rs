@@ -122,7 +122,6 @@ impl Code {
         self.row().1
     }
 
-    #[cfg(test)]
     pub(crate) fn title(self) -> &'static str {
         self.row().2
     }

@@ -6,15 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A route with its metrics at hand.
-pub(crate) struct Known {
+pub(crate) struct RouteEntry {
     pub route: &'static Route,
     pub metrics: Arc<RouteMetrics>,
 }
 
 /// What a path and method lead to.
-pub(crate) enum Found<'r> {
+pub(crate) enum RouteMatch<'r> {
     /// The route, and where in the path its parameter is.
-    Route(&'r Known, Range<usize>),
+    Route(&'r RouteEntry, Range<usize>),
     /// There is something here, for these methods.
     OtherMethods(&'r HeaderValue),
     Nothing,
@@ -33,7 +33,7 @@ struct Resource {
     /// The literal text that its paths begin with.
     start: &'static str,
     segments: Vec<Segment>,
-    methods: Vec<Known>,
+    methods: Vec<RouteEntry>,
     allow: HeaderValue,
 }
 
@@ -52,7 +52,7 @@ impl Router {
                 by_length.resize_with(segments.len() + 1, Vec::new);
             }
             let resources = &mut by_length[segments.len()];
-            let known = Known { route, metrics: Arc::new(RouteMetrics::new(route.path)) };
+            let known = RouteEntry { route, metrics: Arc::new(RouteMetrics::new(route.path)) };
             match resources.iter_mut().find(|resource| resource.template == route.path) {
                 Some(resource) => resource.methods.push(known),
                 None => resources.push(Resource {
@@ -74,12 +74,12 @@ impl Router {
         Self { by_length, unmatched: Arc::new(RouteMetrics::new("unmatched")) }
     }
 
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let Some((resource, param)) = self.resource(path) else { return Found::Nothing };
+    pub(crate) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
+        let Some((resource, param)) = self.resource(path) else { return RouteMatch::Nothing };
         let verb = Verb::of(method);
         match resource.methods.iter().find(|known| Some(known.route.verb) == verb) {
-            Some(known) => Found::Route(known, param),
-            None => Found::OtherMethods(&resource.allow),
+            Some(known) => RouteMatch::Route(known, param),
+            None => RouteMatch::OtherMethods(&resource.allow),
         }
     }
 
@@ -136,7 +136,7 @@ fn looseness(segment: &Segment) -> u32 {
     }
 }
 
-fn allow(methods: &[Known]) -> HeaderValue {
+fn allow(methods: &[RouteEntry]) -> HeaderValue {
     let mut names: Vec<&str> = methods.iter().map(|known| known.route.verb.name()).collect();
     if names.contains(&"GET") {
         names.push("HEAD");
@@ -178,11 +178,11 @@ mod tests {
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let found = match router.find(&method, path) {
-                Found::Route(known, param) => {
+                RouteMatch::Route(known, param) => {
                     format!("{} {}", known.route.id, &path[param]).trim().to_owned()
                 }
-                Found::OtherMethods(allow) => format!("allow {}", allow.to_str().unwrap()),
-                Found::Nothing => "nothing".to_owned(),
+                RouteMatch::OtherMethods(allow) => format!("allow {}", allow.to_str().unwrap()),
+                RouteMatch::Nothing => "nothing".to_owned(),
             };
             assert_eq!(found, expected, "{method} {path}");
         }

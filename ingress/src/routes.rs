@@ -1,18 +1,30 @@
 //! The one table of routes: what is served, what is refused with 405, and what the OpenAPI
 //! document says, all come from here.
-use crate::api::{auth, bookings, events, holds, meta, queue, stream, tickets};
-use crate::exchange::{Exchange, Outcome};
+use crate::api::{auth, bookings, event_form, events, holds, meta, queue, stream, tickets};
+use crate::config::Config;
+use crate::exchange::{Exchange, NOTHING, Outcome, cursor};
+use crate::fields::describe_object;
 use crate::problem::Code;
+use crate::rules::Body;
+use crate::schemas::{Described, Schemas, page_of};
 use futures_util::future::BoxFuture;
 use http::Method;
+use serde_json::Value;
+use waiting_room::Standing;
 
 /// What a route does with a request.
 pub(crate) type Handler = fn(Exchange) -> BoxFuture<'static, Outcome>;
 
+/// Makes a schema, or a reference to one.
+pub(crate) type Schema = fn(&mut Schemas) -> Value;
+
+/// Makes the schema of a query, within the bounds of a configuration.
+pub(crate) type Query = fn(&Config, &mut Schemas) -> Value;
+
 /// How a route is run.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
-    /// The board of a queue: from memory where it is there, else like any read.
+    /// The status of a queue: from memory where it is there, else like any read.
     Watch(Handler),
     /// Changes nothing; ends with its client.
     Read(Handler),
@@ -45,10 +57,10 @@ pub(crate) enum Who {
     PassAndLogin,
 }
 
-/// What an answer looks like: the name of a schema, or another kind of content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an answer looks like: JSON of a schema, or another kind of content.
+#[derive(Clone, Copy)]
 pub(crate) enum Shape {
-    Json(&'static str),
+    Json(Schema),
     Empty,
     Events,
     Svg,
@@ -63,10 +75,10 @@ pub(crate) struct Route {
     pub id: &'static str,
     pub summary: &'static str,
     pub who: Who,
-    /// The schema of the body.
-    pub request: Option<&'static str>,
-    /// Query parameters, by the names of their schemas.
-    pub query: &'static [&'static str],
+    /// The form of the body.
+    pub request: Option<&'static dyn Body>,
+    /// The query parameters, as an object.
+    pub query: Option<Query>,
     /// Whether an `Idempotency-Key` counts.
     pub keyed: bool,
     /// Whether `If-None-Match` counts.
@@ -108,7 +120,7 @@ impl Route {
             summary: "",
             who: Who::Anyone,
             request: None,
-            query: &[],
+            query: None,
             keyed: false,
             tagged: false,
             answers: &[],
@@ -133,12 +145,12 @@ impl Route {
         Self { who, ..self }
     }
 
-    const fn takes(self, schema: &'static str) -> Self {
-        Self { request: Some(schema), ..self }
+    const fn takes(self, form: &'static dyn Body) -> Self {
+        Self { request: Some(form), ..self }
     }
 
-    const fn query(self, query: &'static [&'static str]) -> Self {
-        Self { query, ..self }
+    const fn query(self, query: Query) -> Self {
+        Self { query: Some(query), ..self }
     }
 
     const fn keyed(self) -> Self {
@@ -164,34 +176,34 @@ use Shape::{Empty, Events, Json, Png, Svg};
 pub(crate) static ROUTES: [Route; 27] = [
     Route::post("/api/auth/register", "register", |x| Box::pin(auth::register(x)))
         .says("Make an account")
-        .takes("Registration")
+        .takes(&auth::REGISTRATION)
         .keyed()
-        .answers(&[(201, Json("Registered"))])
+        .answers(&[(201, Json(auth::Registered::schema))])
         .refuses(&[Code::UsernameTaken]),
     Route::new(Verb::Post, "/api/auth/login", "login", Run::Read(|x| Box::pin(auth::login(x))))
         .says("Log in")
-        .takes("Credentials")
-        .answers(&[(200, Json("LoggedIn"))])
+        .takes(&auth::CREDENTIALS)
+        .answers(&[(200, Json(auth::LoggedIn::schema))])
         .refuses(&[Code::Unauthenticated]),
     Route::get("/.well-known/jwks.json", "get_jwks", |x| Box::pin(meta::jwks(x)))
         .says("The public keys of passes and tickets")
-        .answers(&[(200, Json("Jwks"))]),
+        .answers(&[(200, Json(meta::KeysShown::schema))]),
     Route::get("/openapi.json", "get_openapi", |x| Box::pin(meta::openapi(x)))
         .says("This document")
-        .answers(&[(200, Json("OpenApi"))]),
+        .answers(&[(200, Json(meta::DocumentShown::schema))]),
     Route::get("/api/events", "list_events", |x| Box::pin(events::list(x)))
         .says("Events in order of creation")
-        .query(&["limit", "cursor"])
-        .answers(&[(200, Json("Events"))]),
+        .query(|_, to| describe_object(to, cursor))
+        .answers(&[(200, Json(|to| page_of::<events::EventShown>("Events", to)))]),
     Route::post("/api/events", "create_event", |x| Box::pin(events::create(x)))
         .says("Make an event, with its queue unless it names one")
         .who(Who::Admin)
-        .takes("NewEvent")
+        .takes(&event_form::NEW_EVENT)
         .keyed()
-        .answers(&[(201, Json("Event"))]),
+        .answers(&[(201, Json(events::EventShown::schema))]),
     Route::get("/api/events/{id}", "get_event", |x| Box::pin(events::get(x)))
         .says("One event")
-        .answers(&[(200, Json("Event"))])
+        .answers(&[(200, Json(events::EventShown::schema))])
         .refuses(&[Code::NotFound]),
     Route::new(
         Verb::Patch,
@@ -201,26 +213,29 @@ pub(crate) static ROUTES: [Route; 27] = [
     )
     .says("Change how the event's queue admits people, at once")
     .who(Who::Admin)
-    .takes("QueuePatch")
-    .answers(&[(200, Json("QueueSettings"))])
+    .takes(&event_form::QUEUE_PATCH)
+    .answers(&[(200, Json(events::QueueShown::schema))])
     .refuses(&[Code::NotFound]),
     Route::get("/api/events/{id}/layout", "get_layout", |x| Box::pin(events::layout(x)))
         .says("Sections, rows, seats and prices; immutable with its version in v")
-        .query(&["v"])
+        .query(|_, to| describe_object(to, events::layout_query))
         .tagged()
-        .answers(&[(200, Json("Layout"))])
+        .answers(&[(200, Json(events::LayoutShown::schema))])
         .refuses(&[Code::NotFound]),
     Route::get("/api/events/{id}/seats", "get_seats", |x| Box::pin(events::seats(x)))
         .says("Which seats are free, in layout order, aisles left out")
         .tagged()
-        .answers(&[(200, Json("Seats"))])
+        .answers(&[(200, Json(events::SeatsShown::schema))])
         .refuses(&[Code::NotFound]),
     Route::post("/api/queue/{queue}/join", "join_queue", |x| Box::pin(queue::join(x)))
         .says("Join the line, or show a token and keep its place")
         .who(Who::MaybeLogin)
-        .takes("Nothing")
+        .takes(&NOTHING)
         .keyed()
-        .answers(&[(201, Json("Joined")), (200, Json("Joined"))])
+        .answers(&[
+            (201, Json(queue::JoinedShown::schema)),
+            (200, Json(queue::JoinedShown::schema)),
+        ])
         .refuses(&[Code::NotFound, Code::QueueClosed]),
     Route::new(
         Verb::Get,
@@ -228,14 +243,14 @@ pub(crate) static ROUTES: [Route; 27] = [
         "get_queue",
         Run::Watch(|x| Box::pin(queue::watch(x))),
     )
-    .says("The board that everyone watches")
+    .says("What the queue tells everyone who watches it")
     .tagged()
-    .answers(&[(200, Json("Board"))])
+    .answers(&[(200, Json(queue::StatusShown::schema))])
     .refuses(&[Code::NotFound]),
     Route::get("/api/queue/{queue}/me", "get_standing", |x| Box::pin(queue::me(x)))
         .says("Where the token's place stands")
         .who(Who::Token)
-        .answers(&[(200, Json("Standing"))]),
+        .answers(&[(200, Json(Standing::schema))]),
     Route::get("/api/queue/{queue}/stream", "stream_standing", |x| Box::pin(stream::stream(x)))
         .says("The same as server-sent events, each time it changes")
         .who(Who::Token)
@@ -244,9 +259,9 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::post("/api/queue/{queue}/pass", "claim_pass", |x| Box::pin(queue::claim(x)))
         .says("Be admitted: 200 with the pass, 202 while it is not one's turn")
         .who(Who::TokenAndLogin)
-        .takes("Nothing")
+        .takes(&NOTHING)
         .keyed()
-        .answers(&[(200, Json("Pass")), (202, Json("Standing"))])
+        .answers(&[(200, Json(queue::PassShown::schema)), (202, Json(Standing::schema))])
         .refuses(&[Code::TokenUsed, Code::Missed, Code::QueueClosed]),
     Route::new(
         Verb::Delete,
@@ -260,9 +275,9 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::post("/api/tickets/lock", "lock_seats", |x| Box::pin(holds::lock(x)))
         .says("Hold seats for a while, all of them or none")
         .who(Who::PassAndLogin)
-        .takes("Lock")
+        .takes(&holds::LOCK)
         .keyed()
-        .answers(&[(200, Json("Hold"))])
+        .answers(&[(200, Json(holds::Locked::schema))])
         .refuses(&[
             Code::NotFound,
             Code::QueueRequired,
@@ -277,8 +292,8 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::get("/api/tickets/lock", "list_holds", |x| Box::pin(holds::mine(x)))
         .says("One's live holds in an event")
         .who(Who::Login)
-        .query(&["event_id"])
-        .answers(&[(200, Json("Holds"))]),
+        .query(|_, to| describe_object(to, holds::event_query))
+        .answers(&[(200, Json(|to| page_of::<holds::HoldShown>("Holds", to)))]),
     Route::new(
         Verb::Delete,
         "/api/tickets/lock/{hold_id}",
@@ -292,9 +307,9 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::post("/api/tickets/book", "book", |x| Box::pin(bookings::book(x)))
         .says("Buy what a hold holds; the payment goes on behind the answer")
         .who(Who::Login)
-        .takes("Book")
+        .takes(&bookings::BOOK)
         .keyed()
-        .answers(&[(202, Json("Accepted"))])
+        .answers(&[(202, Json(bookings::Accepted::schema))])
         .refuses(&[
             Code::NotFound,
             Code::UserMismatch,
@@ -305,25 +320,25 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::get("/api/bookings", "list_bookings", |x| Box::pin(bookings::list(x)))
         .says("One's bookings, newest first")
         .who(Who::Login)
-        .query(&["limit", "cursor"])
-        .answers(&[(200, Json("Bookings"))]),
+        .query(|_, to| describe_object(to, cursor))
+        .answers(&[(200, Json(|to| page_of::<bookings::BookingShown>("Bookings", to)))]),
     Route::get("/api/bookings/{id}", "get_booking", |x| Box::pin(bookings::get(x)))
         .says("A booking, at once or at its next change")
         .who(Who::Login)
-        .query(&["wait"])
-        .answers(&[(200, Json("Booking"))])
+        .query(|config, to| describe_object(to, bookings::wait(config.long_poll_seconds_max)))
+        .answers(&[(200, Json(bookings::BookingShown::schema))])
         .refuses(&[Code::NotFound]),
     Route::post("/api/bookings/{id}/cancel", "cancel_booking", |x| Box::pin(bookings::cancel(x)))
         .says("Undo a booking: the money and the seats go back")
         .who(Who::Login)
-        .takes("Nothing")
+        .takes(&NOTHING)
         .keyed()
-        .answers(&[(202, Json("Accepted"))])
+        .answers(&[(202, Json(bookings::Accepted::schema))])
         .refuses(&[Code::NotFound, Code::OutcomeUnknown]),
     Route::get("/api/tickets/{id}", "get_ticket", |x| Box::pin(tickets::get(x)))
         .says("A ticket with its signed text")
         .who(Who::Login)
-        .answers(&[(200, Json("Ticket"))])
+        .answers(&[(200, Json(tickets::TicketShown::schema))])
         .refuses(&[Code::NotFound]),
     Route::get("/api/tickets/{id}.svg", "get_ticket_svg", |x| Box::pin(tickets::svg(x)))
         .says("The signed text as a QR code, as a drawing")
@@ -338,7 +353,7 @@ pub(crate) static ROUTES: [Route; 27] = [
     Route::post("/api/tickets/verify", "verify_ticket", |x| Box::pin(tickets::verify(x)))
         .says("Scan a ticket at the door: the first scan is valid, the next says used")
         .who(Who::Gate)
-        .takes("Verify")
+        .takes(&tickets::VERIFY)
         .keyed()
-        .answers(&[(200, Json("Scanned"))]),
+        .answers(&[(200, Json(tickets::ScanShown::schema))]),
 ];

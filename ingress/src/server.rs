@@ -42,7 +42,8 @@ impl Server {
     /// Takes handles on the stages behind. Metrics are looked up here: install a recorder before.
     pub fn new(parts: Parts) -> Self {
         let permits = Arc::new(Semaphore::new(parts.config.connections_max));
-        let app = App::new(parts, openapi::document().to_string().into());
+        let document = openapi::document(&parts.config).to_string();
+        let app = App::new(parts, document.into());
         Self {
             front: Arc::new(Front::new(app)),
             connections: TaskTracker::new(),
@@ -82,12 +83,14 @@ impl Server {
             }
             Err(_) => {
                 metrics::connection_refused();
-                if let Ok(turn) = self.refusals.clone().try_acquire_owned() {
+                if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
+                    let timeout = self.front.app.config.refusal_timeout_ms;
+                    let timeout = Duration::from_millis(timeout);
                     self.connections.spawn(async move {
-                        let told = tokio::time::timeout(Duration::from_millis(500), refuse(stream));
+                        let refused = tokio::time::timeout(timeout, refuse(stream));
                         // Whether the client heard it or not, it is gone.
-                        let _ = told.await;
-                        drop(turn);
+                        let _ = refused.await;
+                        drop(permit);
                     });
                 }
             }
@@ -114,15 +117,15 @@ impl Server {
     }
 }
 
-/// Lets the limits forget, in turns, until the drain.
+/// Lets the limits forget at intervals, until the drain.
 async fn sweep_limits(app: Arc<App>) {
-    let mut turn =
+    let mut interval =
         tokio::time::interval(Duration::from_millis(app.config.limits_sweep_interval_ms));
-    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = app.draining.cancelled() => return,
-            _ = turn.tick() => {
+            _ = interval.tick() => {
                 app.limits.sweep();
                 metrics::limit_keys(app.limits.remembered());
             }

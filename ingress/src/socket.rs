@@ -2,9 +2,9 @@
 //!
 //! hyper's own header timer makes and drops a timer a request; here one timer a connection is
 //! moved only when it would fire too late.
+use crate::activity::{Activity, is_answering};
 use crate::head_scan::HeadScan;
 use crate::metrics;
-use crate::pace::{Pace, is_ours};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,26 +16,27 @@ use tokio::time::{Instant, Sleep};
 
 /// The times a client may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     pub idle: Duration,
     pub head: Duration,
     pub write: Duration,
+    /// How long a client is listened to after its last answer.
+    pub linger: Duration,
 }
 
-/// How long, and for how many bytes, a client is listened to after its last answer.
-const LINGER: Duration = Duration::from_secs(1);
+/// For how many bytes a client is listened to after its last answer.
 const LINGER_BYTES: usize = 4 << 20;
 
 pub(crate) struct Socket {
     stream: TcpStream,
-    pace: Arc<Pace>,
-    patience: Patience,
+    activity: Arc<Activity>,
+    timeouts: Timeouts,
     phase: Phase,
-    /// The turn that `phase` belongs to.
-    turns: u32,
+    /// How many changes of activity `phase` takes into account.
+    changes: u32,
     scan: HeadScan,
-    reading: Alarm,
-    writing: Alarm,
+    reading: LazyTimer,
+    writing: LazyTimer,
     ended: bool,
     lingered: usize,
 }
@@ -49,16 +50,16 @@ enum Phase {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, pace: Arc<Pace>, patience: Patience) -> Self {
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>, timeouts: Timeouts) -> Self {
         Self {
             stream,
-            pace,
-            patience,
+            activity,
+            timeouts,
             phase: Phase::Idle,
-            turns: 0,
+            changes: 0,
             scan: HeadScan::default(),
-            reading: Alarm::default(),
-            writing: Alarm::default(),
+            reading: LazyTimer::default(),
+            writing: LazyTimer::default(),
             ended: false,
             lingered: 0,
         }
@@ -66,19 +67,19 @@ impl Socket {
 
     /// A client that is being answered may take its time; one that owes us a head may not.
     fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if is_ours(self.turns) {
+        if is_answering(self.changes) {
             // hyper looks at the socket again only when it is woken: without this, nobody would
             // be there to see that the client stays idle after its answer.
-            while self.reading.poll(cx, self.patience.idle).is_ready() {
+            while self.reading.poll(cx, self.timeouts.idle).is_ready() {
                 self.reading.disarm();
             }
             return Poll::Pending;
         }
         let allowed = match self.phase {
             // Whoever connects has something to say.
-            Phase::Idle if self.turns == 0 => self.patience.head,
-            Phase::Idle => self.patience.idle,
-            Phase::Head => self.patience.head,
+            Phase::Idle if self.changes == 0 => self.timeouts.head,
+            Phase::Idle => self.timeouts.idle,
+            Phase::Head => self.timeouts.head,
         };
         ready!(self.reading.poll(cx, allowed));
         if self.phase == Phase::Head {
@@ -92,7 +93,7 @@ impl Socket {
             self.ended = true;
             return Ok(());
         }
-        if self.phase == Phase::Idle && !is_ours(self.turns) {
+        if self.phase == Phase::Idle && !is_answering(self.changes) {
             self.phase = Phase::Head;
             self.reading.disarm();
         }
@@ -109,11 +110,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turns = self.pace.turns();
-        if turns != self.turns {
-            self.turns = turns;
+        let changes = self.activity.changes();
+        if changes != self.changes {
+            self.changes = changes;
             self.phase = Phase::Idle;
-            if !is_ours(turns) {
+            if !is_answering(changes) {
                 self.scan.after_answer();
             }
             self.reading.disarm();
@@ -156,7 +157,7 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        if !self.pace.lingers() {
+        if !self.activity.lingers() {
             return Poll::Ready(Ok(()));
         }
         self.poll_linger(cx).map(Ok)
@@ -173,7 +174,7 @@ impl Socket {
             self.writing.disarm();
             return wrote;
         }
-        ready!(self.writing.poll(cx, self.patience.write));
+        ready!(self.writing.poll(cx, self.timeouts.write));
         metrics::cut(metrics::Cut::SlowRead);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -182,7 +183,7 @@ impl Socket {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0u8; 8_192];
         while !self.ended && self.lingered < LINGER_BYTES {
-            if self.writing.poll(cx, LINGER).is_ready() {
+            if self.writing.poll(cx, self.timeouts.linger).is_ready() {
                 break;
             }
             let mut buffer = ReadBuf::new(&mut space);
@@ -197,12 +198,12 @@ impl Socket {
 
 /// A timer that is seldom touched: a deadline that moves later lets it fire early and go on.
 #[derive(Default)]
-struct Alarm {
+struct LazyTimer {
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Alarm {
+impl LazyTimer {
     fn disarm(&mut self) {
         self.deadline = None;
     }

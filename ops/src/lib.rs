@@ -26,10 +26,10 @@ use config::Configuration;
 
 /// Does what the command line asks for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    if let Verb::Openapi = cli.verb {
-        return verbs::openapi();
-    }
     let config = Configuration::load(&cli)?;
+    if let Verb::Openapi = cli.verb {
+        return verbs::openapi(&config);
+    }
     if let Verb::Config = cli.verb {
         return verbs::show_config(&config);
     }

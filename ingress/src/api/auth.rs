@@ -1,41 +1,78 @@
 //! Registering and logging in.
 use crate::exchange::{Exchange, Outcome};
-use crate::fields::{Fields, Wrong, parsed};
+use crate::fields::Fields;
 use crate::idempotency;
-use crate::json::Json;
 use crate::login::sign_login;
 use crate::passwords::PASSWORD_BYTES;
 use crate::problem::{Code, Problem};
 use crate::response;
+use crate::rules::{Form, parsed_as, secret};
+use crate::schemas::{answer, describe_enum};
 use crate::usernames::{FIRST_ADMIN, normalise_username};
 use http::StatusCode;
 use ledger::books::AccountCreated;
 use ledger::{Account, AccountId, Role};
 use serde::Serialize;
+use serde_json::json;
+use std::ops::RangeInclusive;
 
-struct Credentials {
+pub(crate) struct Credentials {
     username: String,
     password: String,
 }
 
-#[derive(Serialize)]
-struct Registered<'a> {
-    message: &'static str,
-    user_id: &'a AccountId,
+answer! {
+    /// An account that was made.
+    struct Registered<'a> as "Registered", such as
+        r#"{"message": "User registered successfully!", "user_id": "acc_01JZ3"}"# {
+        /// A line for people.
+        message: &'static str,
+        /// The account's id.
+        user_id: &'a AccountId,
+    }
+}
+
+answer! {
+    /// A login.
+    struct LoggedIn as "LoggedIn", such as
+        r#"{"token": "eyJhbGciOi.eyJzdWIi.c2ln", "token_type": "Bearer", "expires_in": 86400}"# {
+        /// What to send as `Authorization: Bearer`.
+        token: String,
+        /// How to send it.
+        token_type: TokenType,
+        /// How long it is valid, in seconds.
+        expires_in: u32,
+    }
 }
 
 #[derive(Serialize)]
-struct LoggedIn {
-    token: String,
-    token_type: &'static str,
-    expires_in: u32,
+pub(crate) enum TokenType {
+    Bearer,
 }
+
+describe_enum!(TokenType: Bearer);
+
+/// The credentials of a new account.
+pub(crate) static REGISTRATION: Form<Credentials> = Form {
+    name: "Registration",
+    says: "The name and password of a new account.",
+    example: r#"{"username": "alice", "password": "correct horse"}"#,
+    fields: |fields| credentials(fields, PASSWORD_BYTES),
+};
+
+/// The same shape; a password that no account can have is just wrong.
+pub(crate) static CREDENTIALS: Form<Credentials> = Form {
+    name: "Credentials",
+    says: "Who logs in.",
+    example: r#"{"username": "alice", "password": "correct horse"}"#,
+    fields: |fields| credentials(fields, 0..=*PASSWORD_BYTES.end()),
+};
 
 pub(crate) async fn register(mut exchange: Exchange) -> Outcome {
     exchange.app().limits.register(exchange.client)?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
-    let credentials = received.read(new_credentials)?;
+    let credentials = received.read(&REGISTRATION)?;
     // Nobody is logged in yet: a key belongs to the name it is used for.
     let scope = format!("register:{}", credentials.username);
     idempotency::once(&exchange, &scope, &received, create(&exchange, credentials)).await
@@ -66,7 +103,7 @@ async fn create(exchange: &Exchange, credentials: Credentials) -> Outcome {
 pub(crate) async fn login(mut exchange: Exchange) -> Outcome {
     exchange.app().limits.login(exchange.client)?;
     exchange.no_query()?;
-    let Credentials { username, password } = exchange.receive().await?.read(credentials)?;
+    let Credentials { username, password } = exchange.receive().await?.read(&CREDENTIALS)?;
     let app = exchange.app();
     let account = app.books.accounts.by_name(&username).await?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
@@ -77,34 +114,25 @@ pub(crate) async fn login(mut exchange: Exchange) -> Outcome {
     };
     let expires_in = app.config.login_seconds;
     let token = sign_login(&app.keys, &account.id, account.role, exchange.now(), expires_in)?;
-    Ok(response::json(StatusCode::OK, &LoggedIn { token, token_type: "Bearer", expires_in }))
+    Ok(response::json(
+        StatusCode::OK,
+        &LoggedIn { token, token_type: TokenType::Bearer, expires_in },
+    ))
 }
 
-fn new_credentials(fields: &mut Fields<'_>) -> Option<Credentials> {
-    let username = fields.required("username", parsed(normalise_username));
-    let password = fields.required("password", |json| password(json, PASSWORD_BYTES));
+fn credentials(
+    fields: &mut Fields<'_>,
+    password_bytes: RangeInclusive<usize>,
+) -> Option<Credentials> {
+    let username = fields.required(
+        "username",
+        parsed_as(
+            normalise_username,
+            |_| json!({ "type": "string", "pattern": "^[A-Za-z0-9_.@+-]{1,64}$" }),
+        ),
+        "The account's name; upper and lower case are the same.",
+    );
+    let says = "The account's password, of 6 to 256 bytes when it is made.";
+    let password = fields.required("password", secret(password_bytes), says);
     Some(Credentials { username: username?, password: password? })
-}
-
-/// The same shape; a password that no account can have is just wrong.
-fn credentials(fields: &mut Fields<'_>) -> Option<Credentials> {
-    let username = fields.required("username", parsed(normalise_username));
-    let password = fields.required("password", |json| password(json, 0..=*PASSWORD_BYTES.end()));
-    Some(Credentials { username: username?, password: password? })
-}
-
-/// A password may hold any characters.
-fn password(json: Json, bytes: std::ops::RangeInclusive<usize>) -> Result<String, Wrong> {
-    match json {
-        Json::Text(text) if bytes.contains(&text.len()) => Ok(text),
-        Json::Text(_) => {
-            Err(format!("must have {} to {} bytes", bytes.start(), bytes.end()).into())
-        }
-        Json::Null
-        | Json::Bool(_)
-        | Json::Whole(_)
-        | Json::Fraction(_)
-        | Json::List(_)
-        | Json::Object(_) => Err("must be a text".into()),
-    }
 }

@@ -1,12 +1,16 @@
 //! Bookings: buying what a hold holds, following what becomes of it, cancelling it.
-use crate::api::holds::{SeatName, event, not_holder, place, same_user, seat_ids, seat_name};
-use crate::exchange::{Exchange, Outcome, cursor};
-use crate::fields::{Fields, digits, parsed, text};
+use crate::api::holds::{
+    SeatName, USER_ID, event, not_holder, place, same_user, seat_ids, seat_name,
+};
+use crate::exchange::{Exchange, Outcome, cursor, field, trace};
+use crate::fields::Fields;
 use crate::idempotency;
 use crate::login::Login;
 use crate::metrics::Counted;
 use crate::problem::{Code, Problem};
 use crate::response::{self, Listed};
+use crate::rules::{Form, digits, parsed, parsed_as, text};
+use crate::schemas::{Time, answer};
 use allocator::{BookAnswer, BookRequest, BookTarget};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
@@ -14,54 +18,98 @@ use ledger::{
     Booking, BookingId, BookingItem, BookingStatus, EventId, HoldId, Money, PaymentToken, PlaceId,
     Refund, TicketId,
 };
-use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
-#[derive(Serialize)]
-struct Accepted {
-    message: &'static str,
-    booking_id: BookingId,
-    status: BookingStatus,
-    status_url: String,
+answer! {
+    /// A booking that was taken on; what becomes of it is at `status_url`.
+    struct Accepted as "Accepted", such as
+        r#"{"message": "Booking accepted!", "booking_id": "bkg_1", "status": "processing",
+            "status_url": "/api/bookings/bkg_1"}"# {
+        /// A line for people.
+        message: &'static str,
+        /// The booking's id.
+        booking_id: BookingId,
+        /// Where the booking stands.
+        status: BookingStatus,
+        /// Where to look for what becomes of it.
+        status_url: String,
+    }
 }
 
-#[derive(Serialize)]
-struct BookingShown {
-    id: BookingId,
-    event_id: EventId,
-    hold_id: HoldId,
-    attempt: u32,
-    status: BookingStatus,
-    failure_code: Option<String>,
-    seats: Vec<PlaceId>,
-    items: Vec<BookingItem>,
-    total: Money,
-    tickets: Vec<TicketLink>,
-    refunds: Vec<Refund>,
-    /// What is still held after a decline.
-    hold: Option<HoldLeft>,
-    created_at: String,
-    updated_at: String,
+answer! {
+    /// A booking.
+    struct BookingShown as "Booking", such as
+        r#"{"id": "bkg_1", "event_id": "evt_1", "hold_id": "hld_1", "attempt": 1,
+            "status": "confirmed", "failure_code": null, "seats": ["main-A-1"],
+            "items": [{"item": "main-A-1", "seat": "main-A-1", "section": "main", "label": "A-1",
+                "offer": "standard", "price": {"minor": 4500, "currency": "EUR"}}],
+            "total": {"minor": 4500, "currency": "EUR"},
+            "tickets": [{"id": "tkt_1", "ticket_id": "tkt_1", "item": "main-A-1",
+                "seat": "main-A-1", "url": "/api/tickets/tkt_1"}],
+            "refunds": [], "hold": null, "created_at": "2026-05-01T18:00:00Z",
+            "updated_at": "2026-05-01T18:00:01Z"}"# {
+        /// The booking's id.
+        id: BookingId,
+        /// The event that it is for.
+        event_id: EventId,
+        /// The hold that it buys.
+        hold_id: HoldId,
+        /// Which try of paying for the hold it is.
+        attempt: u32,
+        /// Where it stands.
+        status: BookingStatus,
+        /// Why the payment failed; null where it did not.
+        failure_code: Option<String>,
+        /// The ids of the seats; general admission has none.
+        seats: Vec<PlaceId>,
+        /// What is bought, with its price.
+        items: Vec<BookingItem>,
+        /// What it costs altogether.
+        total: Money,
+        /// The tickets, once it is confirmed.
+        tickets: Vec<TicketLink>,
+        /// What goes back of the money.
+        refunds: Vec<Refund>,
+        /// What is still held after a decline; null where nothing is.
+        hold: Option<HoldLeft>,
+        /// When it was placed.
+        created_at: Time,
+        /// When it last changed.
+        updated_at: Time,
+    }
 }
 
-#[derive(Serialize)]
-struct TicketLink {
-    /// As the ticket names itself, and as whatever points at a ticket does.
-    id: TicketId,
-    ticket_id: TicketId,
-    item: PlaceId,
-    seat: Option<PlaceId>,
-    url: String,
+answer! {
+    /// Where a ticket of a booking is.
+    struct TicketLink as "TicketLink", such as
+        r#"{"id": "tkt_1", "ticket_id": "tkt_1", "item": "main-A-1", "seat": "main-A-1",
+            "url": "/api/tickets/tkt_1"}"# {
+        /// The ticket's id, as the ticket names itself.
+        id: TicketId,
+        /// The ticket's id, as whatever points at a ticket names it.
+        ticket_id: TicketId,
+        /// The place that it is for.
+        item: PlaceId,
+        /// The seat's id; null for general admission.
+        seat: Option<PlaceId>,
+        /// Where the ticket is.
+        url: String,
+    }
 }
 
-#[derive(Serialize)]
-struct HoldLeft {
-    hold_id: HoldId,
-    expires_in: i64,
+answer! {
+    /// A hold that goes on for a while after a decline, so that the buyer may try again.
+    struct HoldLeft as "HoldLeft", such as r#"{"hold_id": "hld_1", "expires_in": 90}"# {
+        /// The hold's id.
+        hold_id: HoldId,
+        /// In how many seconds it ends.
+        expires_in: i64,
+    }
 }
 
-struct BookForm {
+pub(crate) struct BookForm {
     event_id: EventId,
     user_id: Option<String>,
     target: TargetForm,
@@ -73,11 +121,19 @@ enum TargetForm {
     Seat(SeatName),
 }
 
+/// What to buy, and what with.
+pub(crate) static BOOK: Form<BookForm> = Form {
+    name: "Book",
+    says: "What to buy, by its hold or by a seat that one holds, and what to pay with.",
+    example: r#"{"event_id": "evt_1", "hold_id": "hld_1", "payment_token": "tok_visa"}"#,
+    fields: book_form,
+};
+
 pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
-    let form = received.read(book_form)?;
+    let form = received.read(&BOOK)?;
     same_user(form.user_id.as_deref(), &login)?;
     let event = event(&exchange, &form.event_id).await?;
     let target = match form.target {
@@ -94,6 +150,8 @@ pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
     let request = BookRequest { event, account, target, payment_token, key };
     match exchange.app().seats.book(request).await? {
         BookAnswer::Accepted(mut booking) => {
+            trace(field::BOOKING, &booking.id);
+            trace(field::HOLD, &booking.hold_id);
             if keyed {
                 // The same key gets the same answer, whatever has come of it since.
                 booking.status = BookingStatus::Processing;
@@ -110,9 +168,9 @@ pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
 
 pub(crate) async fn get(exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    let most = exchange.app().config.long_poll_seconds_max;
-    let wait = exchange.query(|f| Some(f.optional("wait", digits(0..=most)).unwrap_or(0)))?;
+    let wait = exchange.query(wait(exchange.app().config.long_poll_seconds_max))?;
     let id = exchange.id(BookingId::parse)?;
+    trace(field::BOOKING, &id);
     // Listen before looking, so that no change falls between the two.
     let mut changes = exchange.app().changes.subscribe(&id);
     let mut booking = own(&exchange, &login, &id).await?;
@@ -138,6 +196,7 @@ pub(crate) async fn cancel(mut exchange: Exchange) -> Outcome {
     let received = exchange.receive().await?;
     received.read_nothing()?;
     let id = exchange.id(BookingId::parse)?;
+    trace(field::BOOKING, &id);
     let work = async {
         let booking = own(&exchange, &login, &id).await?;
         exchange.app().seats.cancel(&booking, &login.account).await?;
@@ -217,24 +276,33 @@ fn accepted(booking: &Booking, message: &'static str) -> http::Response<crate::b
     answer
 }
 
-fn book_form(fields: &mut Fields<'_>) -> Option<BookForm> {
-    let event_id = fields.required("event_id", parsed(EventId::parse));
-    let user_id = fields.optional("user_id", text(1..=64));
-    if fields.has("hold_id") == fields.has("seat_number") {
-        fields.wrong("hold_id", "exactly one of hold_id and seat_number is needed");
+/// How many seconds a look at a booking may wait for its next change.
+pub(crate) fn wait(seconds_max: u32) -> impl Fn(&mut Fields<'_>) -> Option<u32> {
+    move |fields| {
+        let says = "For how many seconds the answer may wait for the booking's next change.";
+        Some(fields.optional("wait", digits(0..=seconds_max), says).unwrap_or(0))
     }
-    let hold = fields.optional("hold_id", parsed(HoldId::parse)).map(TargetForm::Hold);
-    let seat = fields.optional("seat_number", seat_name).map(TargetForm::Seat);
-    let token =
-        |text: &str| PaymentToken::parse(text).ok_or("must be 1 to 255 visible ASCII characters");
-    let payment_token = match fields.optional("payment_token", parsed(token)) {
+}
+
+fn book_form(fields: &mut Fields<'_>) -> Option<BookForm> {
+    let event_id = fields.required("event_id", parsed(EventId::parse), "The event.");
+    let user_id = fields.optional("user_id", text(1..=64), USER_ID);
+    fields.exactly_one(&["hold_id", "seat_number"]);
+    let hold = fields.optional("hold_id", parsed(HoldId::parse), "The hold to buy.");
+    let seat = fields.optional("seat_number", seat_name(), "A seat of the hold to buy.");
+    let token = parsed_as(
+        |text| PaymentToken::parse(text).ok_or("must be 1 to 255 visible ASCII characters"),
+        |_| json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
+    );
+    let says = "What the payment gateway charges: a token that it gave out, never a card number.";
+    let payment_token = match fields.optional("payment_token", token, says) {
         Some(token) => Some(token),
         None => PaymentToken::parse(PaymentToken::DEFAULT),
     };
     Some(BookForm {
         event_id: event_id?,
         user_id,
-        target: hold.or(seat)?,
+        target: hold.map(TargetForm::Hold).or(seat.map(TargetForm::Seat))?,
         payment_token: payment_token?,
     })
 }
@@ -263,8 +331,8 @@ impl BookingShown {
             total: booking.total,
             refunds: booking.refunds,
             hold,
-            created_at: booking.placed_at.rfc3339(),
-            updated_at: booking.updated_at.rfc3339(),
+            created_at: booking.placed_at.into(),
+            updated_at: booking.updated_at.into(),
         }
     }
 }

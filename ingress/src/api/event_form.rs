@@ -1,18 +1,22 @@
 //! The forms by which admins make events and steer queues.
-use crate::fields::{self, Fields, Wrong, list, object, parsed, text, whole};
-use crate::json::{self, Json};
+use crate::fields::{Fields, Rule};
+use crate::json;
 use crate::problem::Problem;
+use crate::rules::{Form, Null, either, list, map, parsed, parsed_as, text, whole};
+use crate::schemas::{Described, Time};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ledger::{
     Currency, DEFAULT_PRICE, Event, EventId, IdSource, Layout, Money, PLACES_MAX, QueueId,
     QueuePatch, QueueSettings, QueueState, Row, SaleTerms, Seating, Section, SectionId, Timestamp,
 };
+use serde_json::json;
 use std::sync::Arc;
 
 /// An event's sections, rows and seats nest this deep, and no deeper.
 const JSON_DEPTH_MAX: u8 = 16;
 const NAME_MAX: usize = 200;
+const SEAT_NAME_MAX: usize = 64;
 const SECTIONS_MAX: usize = 1_000;
 const ROWS_MAX: usize = 2_000;
 const ROW_SEATS_MAX: u32 = 2_000;
@@ -42,7 +46,7 @@ pub fn parse_event(
     now: Timestamp,
 ) -> Result<(Event, Option<QueueSettings>), String> {
     let json = json::read(body, JSON_DEPTH_MAX).map_err(|error| error.to_string())?;
-    let form = fields::read(json, read).map_err(Problem::validation);
+    let form = NEW_EVENT.read(json).map_err(Problem::validation);
     form.and_then(|form| form.event(ids.event(now), now)).map_err(|problem| problem.line())
 }
 
@@ -51,19 +55,81 @@ enum Seats {
     Sections(Vec<Section>),
 }
 
-pub(crate) fn read(fields: &mut Fields<'_>) -> Option<EventForm> {
-    let name = fields.required("name", text(1..=NAME_MAX));
-    let date = fields.required("date", date);
-    let venue = fields.required("venue", text(1..=NAME_MAX));
-    let timezone = fields.optional("timezone", timezone);
-    let on_sale_at = fields.optional("on_sale_at", time);
+/// A new event.
+pub(crate) static NEW_EVENT: Form<EventForm> = Form {
+    name: "NewEvent",
+    says: "A new event, with a queue of its own unless it names one.",
+    example: r#"{
+        "name": "Night", "date": "2026-05-01T20:00:00+02:00", "venue": "Hall",
+        "timezone": "Europe/Vienna", "on_sale_at": "2026-03-01T09:00:00Z",
+        "sections": [
+            {"id": "stalls", "name": "Stalls", "price": {"minor": 9000, "currency": "EUR"},
+             "rows": [{"name": "A", "seats": 20}, {"name": "B", "seats": ["1", null, "2"]}]},
+            {"id": "floor", "name": "Floor", "price": {"minor": 4500, "currency": "EUR"},
+             "capacity": 800}],
+        "queue": {"rate_per_minute": 600, "capacity": 500}}"#,
+    fields: new_event,
+};
+
+/// The settings of a queue that are to change.
+pub(crate) static QUEUE_PATCH: Form<QueuePatch> = Form {
+    name: "QueuePatch",
+    says: "The settings of a queue that are to change; what is left out stays.",
+    example: r#"{"state": "open", "rate_per_minute": 600}"#,
+    fields: queue_patch,
+};
+
+static NEW_SECTION: Form<Section> = Form {
+    name: "NewSection",
+    says: "A section of a new event: rows of seats, or places without numbers.",
+    example: r#"{"id": "floor", "name": "Floor", "price": {"minor": 4500, "currency": "EUR"},
+        "capacity": 800}"#,
+    fields: section,
+};
+
+static NEW_ROW: Form<Row> = Form {
+    name: "NewRow",
+    says: "A row of seats.",
+    example: r#"{"name": "B", "seats": ["1", null, "2"]}"#,
+    fields: |fields| {
+        let name = fields.required("name", text(1..=SEAT_NAME_MAX), "The row's name.");
+        let says = "How many seats, numbered from 1; or their names, null for an aisle.";
+        let seats = fields.required("seats", row_seats(), says);
+        Some(Row { name: name?, seats: seats? })
+    },
+};
+
+static NEW_MONEY: Form<Money> = Form {
+    name: "NewMoney",
+    says: "A price.",
+    example: r#"{"minor": 4500, "currency": "EUR"}"#,
+    fields: |fields| {
+        let says = "The amount in the currency's minor unit, such as cents.";
+        let minor = fields.required("minor", whole(0..=PRICE_MAX), says);
+        let says = "The currency by its ISO 4217 code; one for the whole event.";
+        let currency = fields.required("currency", parsed(Currency::parse), says);
+        Some(Money::new(minor?, currency?))
+    },
+};
+
+fn new_event(fields: &mut Fields<'_>) -> Option<EventForm> {
+    let name = fields.required("name", text(1..=NAME_MAX), "The name that people see.");
+    let says = "When it takes place: a date, or an RFC 3339 time.";
+    let date = fields.required("date", date(), says);
+    let venue = fields.required("venue", text(1..=NAME_MAX), "Where it takes place.");
+    let says = "The time zone of the date, by its IANA name; UTC where it is left out.";
+    let timezone = fields.optional("timezone", timezone(), says);
+    let time = parsed_as(
+        |text| Timestamp::parse_rfc3339(text).ok_or("must be an RFC 3339 time"),
+        Time::schema,
+    );
+    let on_sale_at = fields.optional("on_sale_at", time, "When the sale begins; at once if not.");
     let terms = terms(fields);
     let seats = seats(fields);
-    if fields.has("queue_id") && fields.has("queue") {
-        fields.wrong("queue", "must not come with queue_id: that queue has its settings");
-    }
-    let queue_id = fields.optional("queue_id", parsed(QueueId::parse));
-    let queue = fields.optional("queue", object(queue_patch));
+    fields.not_with("queue", "queue_id", "that queue has its settings");
+    let says = "A queue to share with other events.";
+    let queue_id = fields.optional("queue_id", parsed(QueueId::parse), says);
+    let queue = fields.optional("queue", &QUEUE_PATCH, "How its own queue admits people.");
     Some(EventForm {
         name: name?,
         date: date?,
@@ -77,18 +143,37 @@ pub(crate) fn read(fields: &mut Fields<'_>) -> Option<EventForm> {
     })
 }
 
-/// The settings of a queue that are to change.
-pub(crate) fn queue_patch(fields: &mut Fields<'_>) -> Option<QueuePatch> {
-    let state = |text: &str| {
+fn queue_patch(fields: &mut Fields<'_>) -> Option<QueuePatch> {
+    let state = parsed(|text| {
         QueueState::parse(text).ok_or("must be one of pre_queue, open, paused, closed")
-    };
+    });
     Some(QueuePatch {
-        state: fields.optional("state", parsed(state)),
-        rate_per_minute: fields.optional("rate_per_minute", whole(1..=RATE_MAX)),
-        capacity: fields.optional("capacity", whole(1..=RATE_MAX)),
-        claim_window_seconds: fields.optional("claim_window_seconds", whole(1..=HOUR)),
-        return_seconds: fields.optional("return_seconds", whole(0..=DAY)),
-        session_seconds: fields.optional("session_seconds", whole(1..=DAY)),
+        state: fields.optional("state", state, "Whether the queue lets people in."),
+        rate_per_minute: fields.optional(
+            "rate_per_minute",
+            whole(1..=RATE_MAX),
+            "How many are called in a minute at most.",
+        ),
+        capacity: fields.optional(
+            "capacity",
+            whole(1..=RATE_MAX),
+            "How many may be inside at once.",
+        ),
+        claim_window_seconds: fields.optional(
+            "claim_window_seconds",
+            whole(1..=HOUR),
+            "How long a place that was called has to claim.",
+        ),
+        return_seconds: fields.optional(
+            "return_seconds",
+            whole(0..=DAY),
+            "How long a place that did not claim may still come back.",
+        ),
+        session_seconds: fields.optional(
+            "session_seconds",
+            whole(1..=DAY),
+            "How long somebody who was admitted may stay.",
+        ),
     })
 }
 
@@ -128,133 +213,95 @@ impl EventForm {
 
 fn terms(fields: &mut Fields<'_>) -> SaleTerms {
     let defaults = SaleTerms::default();
-    let mut seconds = |name, default| fields.optional(name, whole(1..=HOUR)).unwrap_or(default);
-    let hold_ttl_seconds = seconds("hold_ttl_seconds", defaults.hold_ttl_seconds);
-    let payment_deadline_seconds =
-        seconds("payment_deadline_seconds", defaults.payment_deadline_seconds);
-    let most = fields.optional("seats_per_account_max", whole(1..=PLACES_MAX));
+    let hold = fields.optional(
+        "hold_ttl_seconds",
+        whole(1..=HOUR),
+        "How long a hold lasts before it is paid.",
+    );
+    let deadline = fields.optional(
+        "payment_deadline_seconds",
+        whole(1..=HOUR),
+        "How long a payment may take before it is given up.",
+    );
+    let most = fields.optional(
+        "seats_per_account_max",
+        whole(1..=PLACES_MAX),
+        "How many seats one account may have.",
+    );
     SaleTerms {
-        hold_ttl_seconds,
-        payment_deadline_seconds,
+        hold_ttl_seconds: hold.unwrap_or(defaults.hold_ttl_seconds),
+        payment_deadline_seconds: deadline.unwrap_or(defaults.payment_deadline_seconds),
         seats_per_account_max: most.unwrap_or(defaults.seats_per_account_max),
     }
 }
 
 fn seats(fields: &mut Fields<'_>) -> Option<Seats> {
-    match (fields.has("total_seats"), fields.has("sections")) {
-        (true, false) => fields.optional("total_seats", whole(1..=PLACES_MAX)).map(Seats::Total),
-        (false, true) => {
-            fields.optional("sections", list(1..=SECTIONS_MAX, section)).map(Seats::Sections)
-        }
-        (true, true) => {
-            fields.wrong("total_seats", "must not come with sections");
-            fields.optional("total_seats", Ok::<_, Wrong>);
-            fields.optional("sections", Ok::<_, Wrong>);
-            None
-        }
-        (false, false) => {
-            fields.wrong("total_seats", "is required, or sections");
-            None
-        }
-    }
+    fields.exactly_one(&["total_seats", "sections"]);
+    let says = "So many seats in rows, at 45.00 EUR each.";
+    let total = fields.optional("total_seats", whole(1..=PLACES_MAX), says);
+    let sections = list(1..=SECTIONS_MAX, &NEW_SECTION);
+    let sections = fields.optional("sections", sections, "The sections, in layout order.");
+    total.map(Seats::Total).or(sections.map(Seats::Sections))
 }
 
-fn section(json: Json) -> Result<Section, Wrong> {
-    object(|fields: &mut Fields<'_>| {
-        let id = fields.required("id", parsed(SectionId::parse));
-        let name = fields.required("name", text(1..=NAME_MAX));
-        let price = fields.optional("price", object(money));
-        let seating = match (fields.has("rows"), fields.has("capacity")) {
-            (true, false) => fields.optional("rows", list(1..=ROWS_MAX, row)).map(Seating::Rows),
-            (false, true) => {
-                fields.optional("capacity", whole(1..=PLACES_MAX)).map(Seating::Capacity)
-            }
-            (true, true) => {
-                fields.wrong("capacity", "must not come with rows");
-                fields.optional("rows", Ok::<_, Wrong>);
-                fields.optional("capacity", Ok::<_, Wrong>);
-                None
-            }
-            (false, false) => {
-                fields.wrong("rows", "is required, or capacity");
-                None
-            }
-        };
-        let price = price.unwrap_or(DEFAULT_PRICE);
-        Some(Section { id: id?, name: name?, price, seating: seating? })
-    })(json)
-}
-
-fn row(json: Json) -> Result<Row, Wrong> {
-    object(|fields: &mut Fields<'_>| {
-        let name = fields.required("name", text(1..=64));
-        let seats = fields.required("seats", row_seats);
-        Some(Row { name: name?, seats: seats? })
-    })(json)
+fn section(fields: &mut Fields<'_>) -> Option<Section> {
+    let says = "The section's id, unique in the event; ids of seats begin with it.";
+    let id = fields.required("id", parsed(SectionId::parse), says);
+    let name = fields.required("name", text(1..=NAME_MAX), "The name that people see.");
+    let says = "What each of its places costs; 45.00 EUR where it is left out.";
+    let price = fields.optional("price", &NEW_MONEY, says);
+    fields.exactly_one(&["rows", "capacity"]);
+    let rows = fields.optional("rows", list(1..=ROWS_MAX, &NEW_ROW), "The rows, front to back.");
+    let says = "How many places there are without numbers.";
+    let capacity = fields.optional("capacity", whole(1..=PLACES_MAX), says);
+    let seating = rows.map(Seating::Rows).or(capacity.map(Seating::Capacity));
+    let price = price.unwrap_or(DEFAULT_PRICE);
+    Some(Section { id: id?, name: name?, price, seating: seating? })
 }
 
 /// A number of seats, or their names with `null` for an aisle.
-fn row_seats(json: Json) -> Result<Vec<Option<String>>, Wrong> {
-    match json {
-        Json::List(_) => list(1..=ROW_SEATS_MAX as usize, seat)(json),
-        Json::Whole(_) => {
-            let count = whole(1..=ROW_SEATS_MAX)(json)?;
-            Ok((1..=count).map(|n| Some(n.to_string())).collect())
-        }
-        Json::Null | Json::Bool(_) | Json::Fraction(_) | Json::Text(_) | Json::Object(_) => {
-            Err("must be a number of seats or a list of their names".into())
-        }
-    }
-}
-
-fn seat(json: Json) -> Result<Option<String>, Wrong> {
-    match json {
-        Json::Null => Ok(None),
-        Json::Text(_) => text(1..=64)(json).map(Some),
-        Json::Bool(_) | Json::Whole(_) | Json::Fraction(_) | Json::List(_) | Json::Object(_) => {
-            Err("must be a text, or null for an aisle".into())
-        }
-    }
-}
-
-fn money(fields: &mut Fields<'_>) -> Option<Money> {
-    let minor = fields.required("minor", whole(0..=PRICE_MAX));
-    let currency = fields.required("currency", parsed(Currency::parse));
-    Some(Money::new(minor?, currency?))
-}
-
-fn time(json: Json) -> Result<Timestamp, Wrong> {
-    let parse = |text: &str| Timestamp::parse_rfc3339(text).ok_or("must be an RFC 3339 time");
-    parsed(parse)(json)
+fn row_seats() -> impl Rule<Value = Vec<Option<String>>> {
+    let numbered = |count| (1..=count).map(|n: u32| Some(n.to_string())).collect();
+    let seat = either(
+        map(text(1..=SEAT_NAME_MAX), Some),
+        map(Null, |()| None),
+        "must be a text, or null for an aisle",
+    );
+    either(
+        map(whole(1..=ROW_SEATS_MAX), numbered),
+        list(1..=ROW_SEATS_MAX as usize, seat),
+        "must be a number of seats or a list of their names",
+    )
 }
 
 /// An RFC 3339 time or a date alone, kept as it was written.
-fn date(json: Json) -> Result<String, Wrong> {
-    parsed(|text: &str| {
+fn date() -> impl Rule<Value = String> {
+    let parse = |text: &str| {
         let is_date = text.len() == 10 && text.parse::<Date>().is_ok();
         if is_date || Timestamp::parse_rfc3339(text).is_some() {
             Ok(text.to_owned())
         } else {
             Err("must be a date (2026-05-01) or an RFC 3339 time")
         }
-    })(json)
+    };
+    parsed_as(parse, |_| json!({ "type": "string", "minLength": 10 }))
 }
 
-fn timezone(json: Json) -> Result<String, Wrong> {
-    parsed(|name: &str| match TimeZone::get(name) {
+fn timezone() -> impl Rule<Value = String> {
+    let parse = |name: &str| match TimeZone::get(name) {
         Ok(_) => Ok(name.to_owned()),
         Err(_) => Err("must be an IANA time zone, such as Europe/Vienna"),
-    })(json)
+    };
+    parsed_as(parse, |_| json!({ "type": "string", "minLength": 1 }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fields::FieldError;
-    use crate::{fields, json};
 
     fn form(body: &str) -> Result<EventForm, Vec<FieldError>> {
-        fields::read(json::read(body.as_bytes(), 16).unwrap(), read)
+        NEW_EVENT.read(json::read(body.as_bytes(), 16).unwrap())
     }
 
     fn event(body: &str) -> (Event, Option<QueueSettings>) {

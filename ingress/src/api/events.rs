@@ -1,90 +1,193 @@
 //! Events: what is sold, where, and how much of it is left.
 use crate::api::event_form;
-use crate::event_shelf::Shelved;
-use crate::exchange::{Exchange, Outcome, cursor};
-use crate::fields::digits;
+use crate::event_cache::CachedEvent;
+use crate::exchange::{Exchange, Outcome, cursor, field, trace};
+use crate::fields::Fields;
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::response::{self, IMMUTABLE, Listed, PUBLIC_SECOND};
+use crate::rules::digits;
+use crate::schemas::{Described, Schemas, Time, answer, describe_enum, shape};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use ledger::books::EventCreated;
-use ledger::{Currency, Event, EventId, Money, Queue, QueueId, QueueState, Role, Seating};
+use ledger::{
+    Currency, Event, EventId, Money, PlaceId, Queue, QueueId, QueueState, Role, Seating, SectionId,
+};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
-#[derive(Serialize)]
-struct EventShown {
-    id: EventId,
-    name: String,
-    date: String,
-    timezone: String,
-    venue: String,
-    status: EventStatus,
-    currency: Currency,
-    total_seats: u32,
-    available_seats: u64,
-    on_sale_at: String,
-    queue_id: QueueId,
-    queue_state: QueueState,
-    price_from: Option<Money>,
-    price_to: Option<Money>,
-    layout_version: u32,
-    hold_ttl_seconds: u32,
-    seats_per_account_max: u32,
+answer! {
+    /// An event.
+    struct EventShown as "Event", such as
+        r#"{"id": "evt_1", "name": "Night", "date": "2026-05-01T20:00:00+02:00",
+            "timezone": "Europe/Vienna", "venue": "Hall", "status": "on_sale", "currency": "EUR",
+            "total_seats": 5000, "available_seats": 4711, "on_sale_at": "2026-03-01T09:00:00Z",
+            "queue_id": "evt_1", "queue_state": "open",
+            "price_from": {"minor": 4500, "currency": "EUR"},
+            "price_to": {"minor": 9000, "currency": "EUR"}, "layout_version": 1,
+            "hold_ttl_seconds": 120, "seats_per_account_max": 8}"# {
+        /// The event's id.
+        id: EventId,
+        /// The name that people see.
+        name: String,
+        /// When it takes place, as it was written: a date or an RFC 3339 time.
+        date: String,
+        /// The time zone that the date is in.
+        timezone: String,
+        /// Where it takes place.
+        venue: String,
+        /// Whether it is on sale.
+        status: EventStatus,
+        /// The currency of all its prices.
+        currency: Currency,
+        /// How many seats there are.
+        total_seats: u32,
+        /// How many of them are free.
+        available_seats: u64,
+        /// When the sale begins.
+        on_sale_at: Time,
+        /// The queue before the sale; several events may share one.
+        queue_id: QueueId,
+        /// Whether that queue lets people in.
+        queue_state: QueueState,
+        /// The lowest price; null without seats.
+        price_from: Option<Money>,
+        /// The highest price; null without seats.
+        price_to: Option<Money>,
+        /// The version of the layout.
+        layout_version: u32,
+        /// How long a hold lasts, in seconds.
+        hold_ttl_seconds: u32,
+        /// How many seats one account may have.
+        seats_per_account_max: u32,
+    }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum EventStatus {
+pub(crate) enum EventStatus {
     Upcoming,
     OnSale,
     SoldOut,
     Closed,
 }
 
-#[derive(Serialize)]
-struct QueueShown {
-    queue_id: QueueId,
-    state: QueueState,
-    rate_per_minute: u32,
-    capacity: u32,
-    claim_window_seconds: u32,
-    return_seconds: u32,
-    session_seconds: u32,
-    opens_at: String,
+describe_enum!(EventStatus: Upcoming, OnSale, SoldOut, Closed);
+
+answer! {
+    /// How a queue admits people.
+    struct QueueShown as "QueueSettings", such as
+        r#"{"queue_id": "evt_1", "state": "open", "rate_per_minute": 600, "capacity": 500,
+            "claim_window_seconds": 30, "return_seconds": 300, "session_seconds": 600,
+            "opens_at": "2026-03-01T09:00:00Z"}"# {
+        /// The queue's id.
+        queue_id: QueueId,
+        /// Whether the queue lets people in.
+        state: QueueState,
+        /// How many are called in a minute at most.
+        rate_per_minute: u32,
+        /// How many may be inside at once.
+        capacity: u32,
+        /// How long a place that was called has to claim, in seconds.
+        claim_window_seconds: u32,
+        /// How long a place that did not claim may still come back, in seconds.
+        return_seconds: u32,
+        /// How long somebody who was admitted may stay, in seconds.
+        session_seconds: u32,
+        /// When people are called first.
+        opens_at: Time,
+    }
 }
 
-#[derive(Serialize)]
-struct LayoutShown<'e> {
-    event_id: &'e EventId,
-    layout_version: u32,
-    sections: Vec<SectionShown<'e>>,
+answer! {
+    /// Where the seats of an event are.
+    struct LayoutShown<'e> as "Layout", such as
+        r#"{"event_id": "evt_1", "layout_version": 1,
+            "sections": [{"id": "main", "name": "Main",
+                "price": {"minor": 4500, "currency": "EUR"},
+                "rows": [{"name": "A", "seats": [{"id": "main-A-1", "label": "A-1"}, null]}]}]}"# {
+        /// The event's id.
+        event_id: &'e EventId,
+        /// The version of the layout; under one version it never changes.
+        layout_version: u32,
+        /// The sections, in layout order.
+        sections: Vec<SectionShown<'e>>,
+    }
 }
 
-#[derive(Serialize)]
-struct SectionShown<'e> {
-    id: &'e str,
-    name: &'e str,
-    price: Money,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<Vec<RowShown<'e>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    capacity: Option<u32>,
+answer! {
+    /// A section: rows of seats, or places without numbers.
+    struct SectionShown<'e> as "Section", such as
+        r#"{"id": "floor", "name": "Floor", "price": {"minor": 4500, "currency": "EUR"},
+            "capacity": 800}"# {
+        /// The section's id.
+        id: &'e SectionId,
+        /// The name that people see.
+        name: &'e str,
+        /// What each of its places costs.
+        price: Money,
+        /// The rows; left out for general admission.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rows: Option<Vec<RowShown<'e>>>,
+        /// How many places there are; left out where there are rows.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        capacity: Option<u32>,
+    }
 }
 
-#[derive(Serialize)]
-struct RowShown<'e> {
-    name: &'e str,
-    /// `null` is an aisle.
-    seats: Vec<Option<SeatShown<'e>>>,
+answer! {
+    /// A row of seats.
+    struct RowShown<'e> as "Row", such as
+        r#"{"name": "A", "seats": [{"id": "main-A-1", "label": "A-1"}, null]}"# {
+        /// The row's name.
+        name: &'e str,
+        /// The seats from one end to the other; null is an aisle.
+        seats: Vec<Option<SeatShown<'e>>>,
+    }
 }
 
-#[derive(Serialize)]
-struct SeatShown<'e> {
-    id: &'e str,
-    label: &'e str,
+answer! {
+    /// A seat.
+    struct SeatShown<'e> as "Seat", such as r#"{"id": "main-A-1", "label": "A-1"}"# {
+        /// The seat's id.
+        id: &'e PlaceId,
+        /// What a person reads on the ticket.
+        label: &'e str,
+    }
+}
+
+shape! {
+    /// Which seats are free.
+    SeatsShown as "Seats", such as
+        r#"{"version": 17, "layout_version": 1, "sections": {"main": "..hs", "floor": 640}}"# {
+        /// Grows with each change.
+        version: u64,
+        /// The layout that the order of seats is of.
+        layout_version: u32,
+        /// By section: a letter a seat in layout order, aisles left out, or how many are free.
+        sections: SectionSeats,
+    }
+}
+
+/// The seats of each section, as the map of seats writes them.
+pub(crate) enum SectionSeats {}
+
+impl Described for SectionSeats {
+    fn schema(_: &mut Schemas) -> Value {
+        json!({ "type": "object", "additionalProperties": { "anyOf": [
+            { "type": "string", "pattern": "^[.hpsx]*$" },
+            { "type": "integer", "minimum": 0 },
+        ] } })
+    }
+}
+
+/// Which version of a layout a client expects.
+pub(crate) fn layout_query(fields: &mut Fields<'_>) -> Option<Option<u32>> {
+    let says = "The version that is expected: under it the answer may be kept for ever.";
+    Some(fields.optional("v", digits(0..=u32::MAX), says))
 }
 
 pub(crate) async fn list(exchange: Exchange) -> Outcome {
@@ -92,22 +195,22 @@ pub(crate) async fn list(exchange: Exchange) -> Outcome {
     let page = exchange.app().books.events.events(cursor).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for event in page.items {
-        items.push(shown(&exchange, &exchange.app().shelf.keep(event)).await?);
+        items.push(shown(&exchange, &exchange.app().event_cache.keep(event)).await?);
     }
     Ok(public(StatusCode::OK, &Listed { items, next_cursor: page.next }))
 }
 
 pub(crate) async fn get(exchange: Exchange) -> Outcome {
     exchange.no_query()?;
-    let shelved = named(&exchange).await?;
-    Ok(public(StatusCode::OK, &shown(&exchange, &shelved).await?))
+    let cached = named(&exchange).await?;
+    Ok(public(StatusCode::OK, &shown(&exchange, &cached).await?))
 }
 
 pub(crate) async fn create(mut exchange: Exchange) -> Outcome {
     let login = exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
-    let form = received.read(event_form::read)?;
+    let form = received.read(&event_form::NEW_EVENT)?;
     let work = add(&exchange, form);
     idempotency::once(&exchange, login.account.as_str(), &received, work).await
 }
@@ -129,6 +232,7 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
         EventCreated::Created => {}
         EventCreated::NoSuchQueue => return Err(no_queue()),
     }
+    trace(field::EVENT, &event.id);
     let address = format!("/api/events/{}", event.id);
     let available = event.layout.total().into();
     let body = EventShown::new(&event, available, false, queue_state);
@@ -142,41 +246,47 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
 pub(crate) async fn patch_queue(mut exchange: Exchange) -> Outcome {
     exchange.login_as(Role::Admin).await?;
     exchange.no_query()?;
-    let patch = exchange.receive().await?.read(event_form::queue_patch)?;
-    let shelved = named(&exchange).await?;
-    let changed = exchange.app().room.configure(&shelved.event.queue_id, patch).await?;
+    let patch = exchange.receive().await?.read(&event_form::QUEUE_PATCH)?;
+    let cached = named(&exchange).await?;
+    let changed = exchange.app().room.configure(&cached.event.queue_id, patch).await?;
     let queue = changed.ok_or_else(|| Problem::not_found("the event has no queue"))?;
     Ok(response::json(StatusCode::OK, &QueueShown::from(queue)))
 }
 
 pub(crate) async fn layout(exchange: Exchange) -> Outcome {
-    let version = exchange.query(|fields| Some(fields.optional("v", digits(0..=u32::MAX))))?;
-    let shelved = named(&exchange).await?;
-    let event = &shelved.event;
+    let version = exchange.query(layout_query)?;
+    let cached = named(&exchange).await?;
+    let event = &cached.event;
     let etag = format!("\"{}-{}\"", event.id, event.layout_version);
     let cache = if version == Some(event.layout_version) { IMMUTABLE } else { PUBLIC_SECOND };
-    Ok(response::tagged(exchange.headers(), etag.into(), cache, || shelved.layout(layout_json)))
+    Ok(response::tagged(exchange.headers(), etag.into(), cache, || cached.layout(layout_json)))
 }
 
 pub(crate) async fn seats(exchange: Exchange) -> Outcome {
     exchange.no_query()?;
-    let id = exchange.id(EventId::parse)?;
+    let id = event_id(&exchange)?;
     let seats = exchange.app().seats.seats(&id).await?;
     let seats = seats.ok_or_else(|| Problem::not_found("there is no such event"))?;
     let body = || Bytes::copy_from_slice(&seats.body);
     Ok(response::tagged(exchange.headers(), seats.etag.clone().into(), PUBLIC_SECOND, body))
 }
 
-/// The event that the path names.
-async fn named(exchange: &Exchange) -> Result<Arc<Shelved>, Problem> {
+fn event_id(exchange: &Exchange) -> Result<EventId, Problem> {
     let id = exchange.id(EventId::parse)?;
-    let found = exchange.app().shelf.event(&id).await?;
+    trace(field::EVENT, &id);
+    Ok(id)
+}
+
+/// The event that the path names.
+async fn named(exchange: &Exchange) -> Result<Arc<CachedEvent>, Problem> {
+    let id = event_id(exchange)?;
+    let found = exchange.app().event_cache.event(&id).await?;
     found.ok_or_else(|| Problem::not_found("there is no such event"))
 }
 
-async fn shown(exchange: &Exchange, shelved: &Shelved) -> Result<EventShown, Problem> {
+async fn shown(exchange: &Exchange, cached: &CachedEvent) -> Result<EventShown, Problem> {
     let app = exchange.app();
-    let event = &shelved.event;
+    let event = &cached.event;
     let seats = app.seats.seats(&event.id).await?;
     let (available, sold_out) = seats.map_or((0, false), |seats| (seats.available, seats.sold_out));
     let status = app.room.status(&event.queue_id).await?;
@@ -197,7 +307,7 @@ impl EventShown {
             currency: event.currency(),
             total_seats: event.layout.total(),
             available_seats,
-            on_sale_at: event.on_sale_at.rfc3339(),
+            on_sale_at: event.on_sale_at.into(),
             queue_id: event.queue_id.clone(),
             queue_state,
             price_from: prices.map(|(low, _)| low),
@@ -234,14 +344,14 @@ fn layout_json(event: &Event) -> Bytes {
                 let mut seat = |seat: &Option<String>| {
                     seat.as_ref()
                         .and_then(|_| places.next())
-                        .map(|place| SeatShown { id: place.id.as_str(), label: &place.label })
+                        .map(|place| SeatShown { id: &place.id, label: &place.label })
                 };
                 let mut row = |row: &'_ ledger::Row| row.seats.iter().map(&mut seat).collect();
                 let rows = rows.iter().map(|r| RowShown { name: &r.name, seats: row(r) });
                 (Some(rows.collect()), None)
             }
         };
-        let (id, name) = (section.id.as_str(), section.name.as_str());
+        let (id, name) = (&section.id, section.name.as_str());
         SectionShown { id, name, price: section.price, rows, capacity }
     });
     let shown = LayoutShown {
@@ -269,7 +379,7 @@ impl From<Queue> for QueueShown {
             claim_window_seconds: settings.claim_window_seconds,
             return_seconds: settings.return_seconds,
             session_seconds: settings.session_seconds,
-            opens_at: queue.opens_at.rfc3339(),
+            opens_at: queue.opens_at.into(),
         }
     }
 }

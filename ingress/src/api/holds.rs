@@ -1,13 +1,14 @@
 //! Seats: locking them, listing one's holds, letting them go.
 use crate::api::queue;
 use crate::cookies::Kind;
-use crate::exchange::{Exchange, Outcome};
-use crate::fields::{FieldError, Fields, Wrong, list, object, parsed, text, whole};
+use crate::exchange::{Exchange, Outcome, field, trace};
+use crate::fields::{ERRORS_MAX, FieldError, Fields, Rule};
 use crate::idempotency;
-use crate::json::Json;
 use crate::login::Login;
 use crate::problem::{Code, Problem};
 use crate::response::{self, Listed};
+use crate::rules::{Form, either, list, map, parsed, text, whole};
+use crate::schemas::{Time, answer};
 use allocator::{LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish};
 use http::StatusCode;
 use http::header::HeaderMap;
@@ -15,27 +16,65 @@ use ledger::{
     BookingItem, Event, EventId, HoldId, Layout, Money, PLACES_MAX, PlaceId, SectionId, SlotRef,
     Timestamp,
 };
-use serde::Serialize;
 use std::sync::Arc;
 use waiting_room::{IssuedPass, PassCheck, WalkIn};
 
 /// The most seats one request may name.
 const SEATS_MAX: usize = 1_000;
 
-#[derive(Serialize)]
-struct HoldShown {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'static str>,
-    hold_id: HoldId,
-    event_id: EventId,
-    seats: Vec<PlaceId>,
-    items: Vec<BookingItem>,
-    total: Money,
-    expires_at: String,
-    expires_in: i64,
+answer! {
+    /// Seats that are held for a while, as the answer to a lock.
+    struct Locked as "Hold", such as
+        r#"{"message": "Seat locked successfully!", "hold_id": "hld_1", "event_id": "evt_1", "seats": ["main-A-1"],
+            "items": [{"item": "main-A-1", "seat": "main-A-1", "section": "main", "label": "A-1",
+                "offer": "standard", "price": {"minor": 4500, "currency": "EUR"}}],
+            "total": {"minor": 4500, "currency": "EUR"}, "expires_at": "2026-05-01T18:02:00Z",
+            "expires_in": 120}"# {
+        /// A line for people.
+        message: &'static str,
+        /// The hold's id.
+        hold_id: HoldId,
+        /// The event whose seats are held.
+        event_id: EventId,
+        /// The ids of the seats that are held; general admission has none.
+        seats: Vec<PlaceId>,
+        /// What is held, with its price.
+        items: Vec<BookingItem>,
+        /// What it costs altogether.
+        total: Money,
+        /// When the hold ends.
+        expires_at: Time,
+        /// In how many seconds that is.
+        expires_in: i64,
+    }
 }
 
-struct LockForm {
+answer! {
+    /// Seats that are held for a while.
+    struct HoldShown as "HeldSeats", such as
+        r#"{"hold_id": "hld_1", "event_id": "evt_1", "seats": ["main-A-1"],
+            "items": [{"item": "main-A-1", "seat": "main-A-1", "section": "main", "label": "A-1",
+                "offer": "standard", "price": {"minor": 4500, "currency": "EUR"}}],
+            "total": {"minor": 4500, "currency": "EUR"}, "expires_at": "2026-05-01T18:02:00Z",
+            "expires_in": 120}"# {
+        /// The hold's id.
+        hold_id: HoldId,
+        /// The event whose seats are held.
+        event_id: EventId,
+        /// The ids of the seats that are held; general admission has none.
+        seats: Vec<PlaceId>,
+        /// What is held, with its price.
+        items: Vec<BookingItem>,
+        /// What it costs altogether.
+        total: Money,
+        /// When the hold ends.
+        expires_at: Time,
+        /// In how many seconds that is.
+        expires_in: i64,
+    }
+}
+
+pub(crate) struct LockForm {
     event_id: EventId,
     user_id: Option<String>,
     wish: WishForm,
@@ -44,8 +83,33 @@ struct LockForm {
 enum WishForm {
     Seat(SeatName),
     Seats(Vec<SeatName>),
-    Best { quantity: u32, section: Option<SectionId> },
+    Best(BestForm),
 }
+
+pub(crate) struct BestForm {
+    quantity: u32,
+    section: Option<SectionId>,
+}
+
+/// Which seats to hold.
+pub(crate) static LOCK: Form<LockForm> = Form {
+    name: "Lock",
+    says: "Which seats to hold: one, several, or the best that are free.",
+    example: r#"{"event_id": "evt_1", "seats": ["A-1", "A-2"]}"#,
+    fields: lock_form,
+};
+
+static BEST: Form<BestForm> = Form {
+    name: "BestAvailable",
+    says: "The best seats that are free.",
+    example: r#"{"quantity": 2, "section": "stalls"}"#,
+    fields: |fields| {
+        let quantity = fields.required("quantity", whole(1..=PLACES_MAX), "How many seats.");
+        let section = parsed(SectionId::parse);
+        let section = fields.optional("section", section, "Only in this section.");
+        Some(BestForm { quantity: quantity?, section })
+    },
+};
 
 /// A seat as a client names it: by its number in layout order, its id or its label.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +122,7 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
     exchange.no_query()?;
     let received = exchange.receive().await?;
-    let form = received.read(lock_form)?;
+    let form = received.read(&LOCK)?;
     same_user(form.user_id.as_deref(), &login)?;
     let event = event(&exchange, &form.event_id).await?;
     let wish = wish(&event.layout, form.wish)?;
@@ -91,10 +155,11 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
 
 pub(crate) async fn mine(exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    let event = exchange.query(|f| f.required("event_id", parsed(EventId::parse)))?;
+    let event = exchange.query(event_query)?;
+    trace(field::EVENT, &event);
     let holds = exchange.app().seats.holds(&event, &login.account).await?;
     let now = exchange.now();
-    let items = holds.into_iter().map(|hold| HoldShown::new(hold, None, now)).collect();
+    let items = holds.into_iter().map(|hold| HoldShown::new(hold, now)).collect();
     Ok(response::json(StatusCode::OK, &Listed { items, next_cursor: None }))
 }
 
@@ -102,6 +167,7 @@ pub(crate) async fn release(exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
     exchange.no_query()?;
     let id = exchange.id(HoldId::parse)?;
+    trace(field::HOLD, &id);
     match exchange.app().seats.release(&id, &login.account).await? {
         ReleaseAnswer::Released => Ok(response::empty(StatusCode::NO_CONTENT)),
         ReleaseAnswer::NotFound => Err(Problem::not_found("there is no such hold")),
@@ -121,7 +187,7 @@ async fn admission(
 ) -> Result<(SlotRef, Option<IssuedPass>), Problem> {
     let room = &exchange.app().room;
     let queue = &event.queue_id;
-    if let Some(sent) = exchange.shown(Kind::AdmissionPass, queue) {
+    if let Some(sent) = exchange.credential(Kind::AdmissionPass, queue) {
         match room.check_pass(queue, &login.account, sent.text).await? {
             PassCheck::Live(pass) => return Ok((pass.slot, None)),
             // A browser sends old cookies by itself; that is nobody's claim.
@@ -152,7 +218,8 @@ fn locked(answer: LockAnswer, now: Timestamp) -> Outcome {
     let refused = |code, detail: &'static str| Err(Problem::new(code, detail));
     match answer {
         LockAnswer::Held(hold) => {
-            let body = HoldShown::new(hold, Some("Seat locked successfully!"), now);
+            trace(field::HOLD, &hold.id);
+            let body = Locked::new(hold, now);
             Ok(response::json(StatusCode::OK, &body))
         }
         LockAnswer::Taken => refused(Code::SeatTaken, "Seat already locked!"),
@@ -165,9 +232,10 @@ fn locked(answer: LockAnswer, now: Timestamp) -> Outcome {
 
 /// The event that a body names.
 pub(super) async fn event(exchange: &Exchange, id: &EventId) -> Result<Arc<Event>, Problem> {
-    let found = exchange.app().shelf.event(id).await?;
-    let shelved = found.ok_or_else(|| Problem::not_found("there is no such event"))?;
-    Ok(shelved.event.clone())
+    trace(field::EVENT, id);
+    let found = exchange.app().event_cache.event(id).await?;
+    let cached = found.ok_or_else(|| Problem::not_found("there is no such event"))?;
+    Ok(cached.event.clone())
 }
 
 /// A body may say who is asking; it cannot say somebody else.
@@ -185,32 +253,34 @@ pub(super) fn not_holder() -> Problem {
 }
 
 fn lock_form(fields: &mut Fields<'_>) -> Option<LockForm> {
-    let event_id = fields.required("event_id", parsed(EventId::parse));
-    let user_id = fields.optional("user_id", text(1..=64));
-    let ways = ["seat_number", "seats", "best_available"];
-    if ways.iter().filter(|way| fields.has(way)).count() != 1 {
-        fields.wrong("seat_number", "exactly one of seat_number, seats, best_available is needed");
-    }
-    let seat = fields.optional("seat_number", seat_name).map(WishForm::Seat);
-    let seats = fields.optional("seats", list(1..=SEATS_MAX, seat_name)).map(WishForm::Seats);
-    let best = fields.optional("best_available", object(best));
-    Some(LockForm { event_id: event_id?, user_id, wish: seat.or(seats).or(best)? })
+    let event_id =
+        fields.required("event_id", parsed(EventId::parse), "The event whose seats they are.");
+    let user_id = fields.optional("user_id", text(1..=64), USER_ID);
+    fields.exactly_one(&["seat_number", "seats", "best_available"]);
+    let seat = fields.optional("seat_number", seat_name(), "One seat.");
+    let seats = fields.optional("seats", list(1..=SEATS_MAX, seat_name()), "All of these seats.");
+    let best = fields.optional("best_available", &BEST, "Whichever are best.");
+    let best = best.map(WishForm::Best);
+    let wish = seat.map(WishForm::Seat).or(seats.map(WishForm::Seats)).or(best);
+    Some(LockForm { event_id: event_id?, user_id, wish: wish? })
 }
 
-fn best(fields: &mut Fields<'_>) -> Option<WishForm> {
-    let quantity = fields.required("quantity", whole(1..=PLACES_MAX));
-    let section = fields.optional("section", parsed(SectionId::parse));
-    Some(WishForm::Best { quantity: quantity?, section })
+/// What the field `user_id` is for.
+pub(super) const USER_ID: &str =
+    "The account that is logged in, for older clients; another one is refused.";
+
+/// The event that a query names.
+pub(crate) fn event_query(fields: &mut Fields<'_>) -> Option<EventId> {
+    fields.required("event_id", parsed(EventId::parse), "The event whose holds they are.")
 }
 
-pub(super) fn seat_name(json: Json) -> Result<SeatName, Wrong> {
-    match json {
-        Json::Whole(_) => whole(1..=u64::from(PLACES_MAX))(json).map(SeatName::Number),
-        Json::Text(_) => text(1..=64)(json).map(SeatName::Name),
-        Json::Null | Json::Bool(_) | Json::Fraction(_) | Json::List(_) | Json::Object(_) => {
-            Err("must be a seat's number, id or label".into())
-        }
-    }
+/// How a client names a seat.
+pub(super) fn seat_name() -> impl Rule<Value = SeatName> {
+    either(
+        map(whole(1..=u64::from(PLACES_MAX)), SeatName::Number),
+        map(text(1..=64), SeatName::Name),
+        "must be a seat's number, id or label",
+    )
 }
 
 /// The place that a client means.
@@ -231,7 +301,7 @@ fn wish(layout: &Layout, form: WishForm) -> Result<Wish, Problem> {
             None => Err(Problem::field("seat_number", "is not a seat of this event")),
         },
         WishForm::Seats(names) => places(layout, &names).map(Wish::Places),
-        WishForm::Best { quantity, section } => {
+        WishForm::Best(BestForm { quantity, section }) => {
             let known = |id: &SectionId| layout.sections().iter().any(|section| section.id == *id);
             if section.as_ref().is_none_or(known) {
                 return Ok(Wish::Best { quantity, section });
@@ -254,19 +324,37 @@ fn places(layout: &Layout, names: &[SeatName]) -> Result<Vec<u32>, Problem> {
             None => "is not a seat of this event",
         };
         errors.push(FieldError { field: format!("seats[{at}]"), message: message.to_owned() });
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
     }
     if errors.is_empty() { Ok(places) } else { Err(Problem::validation(errors)) }
 }
 
-impl HoldShown {
-    fn new(hold: SeatHold, message: Option<&'static str>, now: Timestamp) -> Self {
+impl Locked {
+    fn new(hold: SeatHold, now: Timestamp) -> Self {
+        let hold = HoldShown::new(hold, now);
         Self {
-            message,
+            message: "Seat locked successfully!",
+            hold_id: hold.hold_id,
+            event_id: hold.event_id,
+            seats: hold.seats,
+            items: hold.items,
+            total: hold.total,
+            expires_at: hold.expires_at,
+            expires_in: hold.expires_in,
+        }
+    }
+}
+
+impl HoldShown {
+    fn new(hold: SeatHold, now: Timestamp) -> Self {
+        Self {
             hold_id: hold.id,
             event_id: hold.event,
             seats: seat_ids(&hold.items),
             total: hold.total,
-            expires_at: hold.until.rfc3339(),
+            expires_at: hold.until.into(),
             expires_in: hold.until.seconds_left(now),
             items: hold.items,
         }
@@ -281,7 +369,7 @@ pub(super) fn seat_ids(items: &[BookingItem]) -> Vec<PlaceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fields, json};
+    use crate::json;
     use ledger::{Currency, Row, Seating, Section};
 
     fn layout() -> Layout {
@@ -297,7 +385,7 @@ mod tests {
     }
 
     fn check(body: &str, expected: Result<Wish, &str>) {
-        let form = fields::read(json::read(body.as_bytes(), 8).unwrap(), lock_form);
+        let form = LOCK.read(json::read(body.as_bytes(), 8).unwrap());
         let found = form.map_err(Problem::validation).and_then(|f| wish(&layout(), f.wish));
         let found = found.map_err(|problem| {
             let body = problem.into_response().into_body();

@@ -6,35 +6,133 @@ use crate::exchange::{Exchange, Outcome, Received};
 use crate::idempotency;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
+use crate::schemas::{Time, answer, describe, describe_enum, shape};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use ledger::{AccountId, QueueId, SlotRef};
-use serde::Serialize;
+use ledger::{AccountId, Money, QueueId, QueueState, SlotRef};
 use std::ops::Range;
 use waiting_room::{
     ClaimAnswer, Eta, IssuedPass, JoinAnswer, PlaceState, QueueStatus, QueueToken, Standing,
 };
 
-/// A place in line with the token that proves it.
-#[derive(Serialize)]
-struct JoinedShown<'a> {
-    token: &'a str,
-    entry: u64,
-    number: Option<u64>,
-    ahead: Option<u64>,
-    eta_seconds: Option<Eta>,
-    state: PlaceState,
-    paused: bool,
-    ready_expires_in: Option<i64>,
-    return_expires_in: Option<i64>,
-    session_expires_in: Option<i64>,
-    poll_after_ms: u64,
+answer! {
+    /// A place in line with the token that proves it.
+    struct JoinedShown<'a> as "Joined", such as
+        r#"{"token": "eyJhbGciOi.eyJzdWIi.c2ln", "state": "waiting", "entry": 17, "number": 17, "ahead": 16,
+            "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
+            "return_expires_in": null, "session_expires_in": null, "poll_after_ms": 2000}"# {
+        /// Proves the place; browsers get it as a cookie too. Whoever shows it has the place.
+        token: &'a str,
+        /// The place's entry, which never changes.
+        entry: u64,
+        /// The place's number in line; null until numbers are drawn.
+        number: Option<u64>,
+        /// How many are before this place, 0 once called; null where nobody knows.
+        ahead: Option<u64>,
+        /// How long it may take; null where nobody knows.
+        eta_seconds: Option<Eta>,
+        /// Where the place stands.
+        state: PlaceState,
+        /// Whether the queue is paused.
+        paused: bool,
+        /// Seconds in which a place that was called has to claim.
+        ready_expires_in: Option<i64>,
+        /// Seconds in which a place that did not claim may still come back.
+        return_expires_in: Option<i64>,
+        /// Seconds for which the session goes on.
+        session_expires_in: Option<i64>,
+        /// When to look again, in milliseconds.
+        poll_after_ms: u64,
+    }
 }
 
-#[derive(Serialize)]
-struct PassShown<'a> {
-    pass: &'a str,
-    expires_in: i64,
+describe! {
+    /// Where a place in line stands.
+    Standing as "Standing", such as
+        r#"{"state": "waiting", "entry": 17, "number": 17, "ahead": 16,
+            "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
+            "return_expires_in": null, "session_expires_in": null, "poll_after_ms": 2000}"# {
+        /// Where the place stands.
+        state: PlaceState,
+        /// The place's entry, which never changes.
+        entry: u64,
+        /// The place's number in line; null until numbers are drawn.
+        number: Option<u64>,
+        /// How many are before this place, 0 once called; null where nobody knows.
+        ahead: Option<u64>,
+        /// How long it may take; null where nobody knows.
+        eta_seconds: Option<Eta>,
+        /// Whether the queue is paused.
+        paused: bool,
+        /// Seconds in which a place that was called has to claim.
+        ready_expires_in: Option<i64>,
+        /// Seconds in which a place that did not claim may still come back.
+        return_expires_in: Option<i64>,
+        /// Seconds for which the session goes on.
+        session_expires_in: Option<i64>,
+        /// When to look again, in milliseconds.
+        poll_after_ms: u64,
+    }
+}
+
+describe! {
+    /// A range of seconds.
+    Eta as "Eta", such as r#"{"min": 8, "max": 40}"# {
+        /// The least that it may take.
+        min: u64,
+        /// The most that it should take.
+        max: u64,
+    }
+}
+
+describe_enum!(PlaceState:
+    PreQueue, Waiting, Ready, Returning, Admitted, Missed, Done, SoldOut, Closed);
+
+answer! {
+    /// A pass that lets its account lock seats.
+    struct PassShown<'a> as "Pass", such as
+        r#"{"pass": "eyJhbGciOi.eyJzdWIi.c2ln", "expires_in": 600}"# {
+        /// What to send as `Admission-Pass`; browsers get it as a cookie too.
+        pass: &'a str,
+        /// How long it is valid, in seconds.
+        expires_in: i64,
+    }
+}
+
+shape! {
+    /// What a queue tells everyone, the same bytes for all.
+    StatusShown as "QueueStatus", such as
+        r#"{"queue_id": "evt_1", "state": "open", "order": "arrival",
+            "opens_at": "2026-05-01T18:00:00Z", "as_of": "2026-05-01T18:00:09Z",
+            "now_serving": 120, "joined": 4000, "rate_per_minute": 600, "seats_available": 4711,
+            "price_from": {"minor": 4500, "currency": "EUR"},
+            "poll": [[50, 2000], [null, 60000]], "message": null}"# {
+        /// The queue's id.
+        queue_id: QueueId,
+        /// Whether the queue lets people in.
+        state: QueueState,
+        /// In what order people are called.
+        order: String,
+        /// When people are called first.
+        opens_at: Time,
+        /// When this was so.
+        as_of: Time,
+        /// The last number that was called.
+        now_serving: u64,
+        /// How many have joined.
+        joined: u64,
+        /// How many are called in a minute at most.
+        rate_per_minute: u32,
+        /// How many seats are free; null where nobody knows.
+        seats_available: Option<u64>,
+        /// The lowest price; null where nobody knows.
+        price_from: Option<Money>,
+        /// How often to look by how far one is from the head: pairs of the most that may be ahead
+        /// (null for everyone farther away) and milliseconds.
+        poll: Vec<Vec<Option<u64>>>,
+        /// What the staff tells everyone; null for nothing.
+        message: Option<String>,
+    }
 }
 
 /// The path that a whole crowd polls: no task, no copy of the status, nothing personal. `None`
@@ -85,7 +183,7 @@ pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
 }
 
 async fn take_place(exchange: &Exchange, queue: &QueueId, account: Option<&AccountId>) -> Outcome {
-    let shown = exchange.shown(Kind::QueueToken, queue).map(|carried| carried.text);
+    let shown = exchange.credential(Kind::QueueToken, queue).map(|carried| carried.text);
     match exchange.app().room.join(queue, account, shown).await? {
         JoinAnswer::Joined { token, standing } => {
             Ok(placed(exchange, queue, StatusCode::CREATED, &token, &standing))
@@ -145,7 +243,7 @@ pub(crate) async fn leave(exchange: Exchange) -> Outcome {
 /// visit beside the token of its new place, and whoever leaves means both.
 fn slots_to_leave(exchange: &Exchange) -> Result<Vec<SlotRef>, Problem> {
     let queue = exchange.queue()?;
-    let shown = exchange.shown(Kind::AdmissionPass, &queue);
+    let shown = exchange.credential(Kind::AdmissionPass, &queue);
     let pass = shown.and_then(|shown| exchange.app().room.read_pass(&queue, shown.text));
     let mut slots: Vec<SlotRef> = pass.map(|pass| pass.slot).into_iter().collect();
     match token(exchange) {
@@ -164,7 +262,7 @@ fn slots_to_leave(exchange: &Exchange) -> Result<Vec<SlotRef>, Problem> {
 /// The place in line that the request proves.
 pub(super) fn token(exchange: &Exchange) -> Result<QueueToken, Problem> {
     let queue = exchange.queue()?;
-    let shown = exchange.shown(Kind::QueueToken, &queue);
+    let shown = exchange.credential(Kind::QueueToken, &queue);
     let token = shown.and_then(|shown| exchange.app().room.read_token(&queue, shown.text));
     token.ok_or_else(|| {
         Problem::new(Code::Unauthenticated, "a Queue-Token of this queue is required")

@@ -15,9 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use waiting_room::{PlaceState, QueueToken, Standing};
 
-/// How long a browser waits before it opens a stream again.
-const RETRY: &str = "retry: 3000\n\n";
-
 /// Kept quiet by proxies only if they are asked to.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -38,7 +35,7 @@ pub(crate) async fn stream(exchange: Exchange) -> Outcome {
         token,
         changes,
         first: Some(first),
-        told: None,
+        sent: None,
         looked: Instant::now(),
         is_over: false,
         _permit: permit,
@@ -62,8 +59,8 @@ struct Open {
     token: QueueToken,
     changes: watch::Receiver<u64>,
     first: Option<Standing>,
-    /// What the client was told last.
-    told: Option<Standing>,
+    /// What the client was sent last.
+    sent: Option<Standing>,
     looked: Instant,
     is_over: bool,
     _permit: OwnedSemaphorePermit,
@@ -77,14 +74,15 @@ impl Open {
             return None;
         }
         if let Some(first) = self.first.take() {
-            return Some(Bytes::from(format!("{RETRY}{}", self.tell(first))));
+            let retry = self.app.config.stream_retry_ms;
+            return Some(Bytes::from(format!("retry: {retry}\n\n{}", self.event(first))));
         }
         let config = &self.app.config;
         let heartbeat = Duration::from_millis(config.stream_heartbeat_ms);
         let interval = Duration::from_millis(config.stream_interval_ms);
         let heartbeat_at = Instant::now() + heartbeat;
         loop {
-            let state_ends_at = self.told.as_ref().and_then(ends_in).map(|left| self.looked + left);
+            let state_ends_at = self.sent.as_ref().and_then(ends_in).map(|left| self.looked + left);
             let wake = state_ends_at.map_or(heartbeat_at, |at| at.min(heartbeat_at));
             let drained = self.app.draining.clone();
             tokio::select! {
@@ -98,9 +96,9 @@ impl Open {
             self.changes.mark_unchanged();
             match self.app.room.standing(&self.token).await {
                 Ok(standing) if self.is_news(&standing) => {
-                    return Some(self.tell(standing).into());
+                    return Some(self.event(standing).into());
                 }
-                Ok(standing) => self.told = Some(standing),
+                Ok(standing) => self.sent = Some(standing),
                 Err(error) => {
                     // The copy is being recovered, perhaps: the client hears of it when it is.
                     tracing::debug!(%error, "a stream cannot look");
@@ -113,10 +111,10 @@ impl Open {
     }
 
     fn is_news(&self, standing: &Standing) -> bool {
-        self.told.as_ref().is_none_or(|told| still(told) != still(standing))
+        self.sent.as_ref().is_none_or(|sent| still(sent) != still(standing))
     }
 
-    fn tell(&mut self, standing: Standing) -> String {
+    fn event(&mut self, standing: Standing) -> String {
         self.is_over = match standing.state {
             PlaceState::Missed | PlaceState::Done | PlaceState::Closed => true,
             PlaceState::PreQueue
@@ -127,7 +125,7 @@ impl Open {
             | PlaceState::SoldOut => false,
         };
         let data = serde_json::to_string(&standing).unwrap_or_default();
-        self.told = Some(standing);
+        self.sent = Some(standing);
         format!("event: status\ndata: {data}\n\n")
     }
 }

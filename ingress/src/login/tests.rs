@@ -49,7 +49,7 @@ fn a_login_is_read_until_it_ends() {
     assert!(read(59).is_some());
     assert_eq!(read(60), None);
     assert_eq!(read_login(&keys, &token, NOW.plus_millis(-60_000)), None, "from the future");
-    assert_eq!(read_login(&Keyring::ephemeral(NOW), &token, NOW), None, "another house's");
+    assert_eq!(read_login(&Keyring::ephemeral(NOW), &token, NOW), None, "another installation's");
 }
 
 #[test]
@@ -129,18 +129,18 @@ fn a_pass_or_ticket_key_does_not_sign_logins() {
 #[test]
 fn one_bearer_token_counts() {
     for (lines, expected) in [
-        (vec![], Shown::Nothing),
-        (vec!["Bearer abc"], Shown::Bearer("abc")),
-        (vec!["bearer abc"], Shown::Bearer("abc")),
-        (vec!["Basic abc"], Shown::Other),
-        (vec!["abc"], Shown::Other),
-        (vec!["Bearer abc", "Bearer abc"], Shown::Other),
+        (vec![], Authorization::Nothing),
+        (vec!["Bearer abc"], Authorization::Bearer("abc")),
+        (vec!["bearer abc"], Authorization::Bearer("abc")),
+        (vec!["Basic abc"], Authorization::Other),
+        (vec!["abc"], Authorization::Other),
+        (vec!["Bearer abc", "Bearer abc"], Authorization::Other),
     ] {
         let mut headers = HeaderMap::new();
         for line in &lines {
             headers.append(AUTHORIZATION, line.parse().unwrap());
         }
-        assert_eq!(shown(&headers), expected, "{lines:?}");
+        assert_eq!(authorization(&headers), expected, "{lines:?}");
     }
 }
 

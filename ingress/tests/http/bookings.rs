@@ -1,37 +1,37 @@
 //! Bookings from their 202 to their end.
-use crate::client::Answer;
-use crate::house::{House, Pay};
+use crate::client::Response;
+use crate::fixture::{Fixture, Pay};
 use ledger::Role;
 use serde_json::{Value, json};
 
 struct Sale {
-    house: House,
+    fixture: Fixture,
     event: String,
     login: String,
 }
 
 async fn sale() -> Sale {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 4 })).await;
-    let login = house.login(Role::User).await;
-    Sale { house, event, login }
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 4 })).await;
+    let login = fixture.login(Role::User).await;
+    Sale { fixture, event, login }
 }
 
 impl Sale {
     async fn lock(&self, seat: u32) -> Value {
         let body = json!({ "event_id": self.event, "seat_number": seat });
-        self.house.post("/api/tickets/lock", &self.login, &body).await.expect(200).json()
+        self.fixture.post("/api/tickets/lock", &self.login, &body).await.expect(200).json()
     }
 
-    async fn book(&self, body: Value) -> Answer {
+    async fn book(&self, body: Value) -> Response {
         let mut form = json!({ "event_id": self.event });
         form.as_object_mut().unwrap().extend(body.as_object().cloned().unwrap());
-        self.house.post("/api/tickets/book", &self.login, &form).await
+        self.fixture.post("/api/tickets/book", &self.login, &form).await
     }
 
-    async fn get(&self, booking: &str, login: &str) -> Answer {
+    async fn get(&self, booking: &str, login: &str) -> Response {
         let path = format!("/api/bookings/{booking}");
-        self.house.ask("GET", &path).login(login).send().await
+        self.fixture.request("GET", &path).login(login).send().await
     }
 
     /// Waits for the booking's end by long polls.
@@ -67,16 +67,17 @@ async fn a_booking_is_never_missing_and_ends_confirmed() {
     let again = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     assert_eq!(again.json()["booking_id"], booking.as_str(), "one live booking a hold");
     let path = format!("/api/tickets/lock/{}", text(&hold["hold_id"]));
-    let paying = sale.house.ask("DELETE", &path).login(&sale.login).send().await;
+    let paying = sale.fixture.request("DELETE", &path).login(&sale.login).send().await;
     assert_eq!(paying.refusal(), (409, "hold_paying".into()));
 
-    let (ended, ()) = tokio::join!(sale.ended(&booking), sale.house.pay(Pay::Yes));
+    let (ended, ()) = tokio::join!(sale.ended(&booking), sale.fixture.pay(Pay::Yes));
     assert_eq!(ended["status"], "confirmed");
     assert_eq!(ended["seats"], json!(["main-A-1"]));
     assert_eq!(ended["tickets"][0]["seat"], "main-A-1");
     let ticket = text(&ended["tickets"][0]["url"]);
-    sale.house.ask("GET", &ticket).login(&sale.login).send().await.expect(200);
-    let list = sale.house.ask("GET", "/api/bookings").login(&sale.login).send().await.expect(200);
+    sale.fixture.request("GET", &ticket).login(&sale.login).send().await.expect(200);
+    let list =
+        sale.fixture.request("GET", "/api/bookings").login(&sale.login).send().await.expect(200);
     assert_eq!(list.json()["items"][0]["id"], booking.as_str());
 }
 
@@ -85,13 +86,13 @@ async fn the_oldest_clients_book_by_seat_number() {
     let sale = sale().await;
     sale.lock(2).await;
     let form = json!({ "eventId": sale.event, "seatNumber": 2 });
-    let booked = sale.house.post("/api/tickets/book", &sale.login, &form).await.expect(202);
-    let (ended, ()) = tokio::join!(sale.ended_of(&booked), sale.house.pay(Pay::Yes));
+    let booked = sale.fixture.post("/api/tickets/book", &sale.login, &form).await.expect(202);
+    let (ended, ()) = tokio::join!(sale.ended_of(&booked), sale.fixture.pay(Pay::Yes));
     assert_eq!(ended["status"], "confirmed");
 }
 
 impl Sale {
-    async fn ended_of(&self, accepted: &Answer) -> Value {
+    async fn ended_of(&self, accepted: &Response) -> Value {
         let booking = text(&accepted.json()["booking_id"]);
         self.ended(&booking).await
     }
@@ -103,7 +104,7 @@ async fn after_a_decline_the_seats_stay_for_a_while() {
     let hold = sale.lock(1).await;
     let pay = json!({ "hold_id": hold["hold_id"], "payment_token": "tok_decline" });
     let booked = sale.book(pay).await.expect(202);
-    let (ended, ()) = tokio::join!(sale.ended_of(&booked), sale.house.pay(Pay::No));
+    let (ended, ()) = tokio::join!(sale.ended_of(&booked), sale.fixture.pay(Pay::No));
     assert_eq!(
         (&ended["status"], &ended["failure_code"]),
         (&json!("declined"), &json!("card_declined"))
@@ -112,7 +113,7 @@ async fn after_a_decline_the_seats_stay_for_a_while() {
     assert!(ended["hold"]["expires_in"].as_i64().unwrap() >= 1);
     let second = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     assert_ne!(second.json()["booking_id"], booked.json()["booking_id"]);
-    let (ended, ()) = tokio::join!(sale.ended_of(&second), sale.house.pay(Pay::Yes));
+    let (ended, ()) = tokio::join!(sale.ended_of(&second), sale.fixture.pay(Pay::Yes));
     assert_eq!(ended["status"], "confirmed");
 }
 
@@ -122,14 +123,14 @@ async fn cancelling_gives_money_and_seats_back() {
     let hold = sale.lock(1).await;
     let booked = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     let booking = text(&booked.json()["booking_id"]);
-    tokio::join!(sale.ended(&booking), sale.house.pay(Pay::Yes));
+    tokio::join!(sale.ended(&booking), sale.fixture.pay(Pay::Yes));
     let path = format!("/api/bookings/{booking}/cancel");
-    let stranger = sale.house.login(Role::User).await;
-    let refused = sale.house.ask("POST", &path).login(&stranger).send().await;
+    let stranger = sale.fixture.login(Role::User).await;
+    let refused = sale.fixture.request("POST", &path).login(&stranger).send().await;
     assert_eq!(refused.refusal(), (404, "not_found".into()));
-    let accepted = sale.house.ask("POST", &path).login(&sale.login).send().await.expect(202);
+    let accepted = sale.fixture.request("POST", &path).login(&sale.login).send().await.expect(202);
     assert_eq!(accepted.json()["booking_id"], booking.as_str());
-    sale.house.pay(Pay::Yes).await;
+    sale.fixture.pay(Pay::Yes).await;
     let shown = loop {
         let shown = sale.get(&booking, &sale.login).await.json();
         if shown["status"] != "confirmed" {
@@ -147,9 +148,9 @@ async fn only_the_owner_and_admins_see_a_booking() {
     let booked = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     let booking = text(&booked.json()["booking_id"]);
     let [other, gate, admin] = [
-        sale.house.login(Role::User).await,
-        sale.house.login(Role::Gate).await,
-        sale.house.login(Role::Admin).await,
+        sale.fixture.login(Role::User).await,
+        sale.fixture.login(Role::Gate).await,
+        sale.fixture.login(Role::Admin).await,
     ];
     for stranger in [&other, &gate] {
         let refused = sale.get(&booking, stranger).await;
@@ -158,13 +159,13 @@ async fn only_the_owner_and_admins_see_a_booking() {
         assert_eq!(refused.json(), missing.json(), "a stranger learns nothing");
     }
     sale.get(&booking, &admin).await.expect(200);
-    let anonymous = sale.house.get(&format!("/api/bookings/{booking}")).await;
+    let anonymous = sale.fixture.get(&format!("/api/bookings/{booking}")).await;
     assert_eq!(anonymous.refusal(), (401, "unauthenticated".into()));
-    let list = sale.house.ask("GET", "/api/bookings").login(&other).send().await.expect(200);
+    let list = sale.fixture.request("GET", "/api/bookings").login(&other).send().await.expect(200);
     assert_eq!(list.json()["items"], json!([]));
 
     let form = json!({ "event_id": sale.event, "hold_id": hold["hold_id"] });
-    let theft = sale.house.post("/api/tickets/book", &other, &form).await;
+    let theft = sale.fixture.post("/api/tickets/book", &other, &form).await;
     assert_eq!(theft.refusal(), (403, "not_holder".into()));
 }
 
@@ -210,7 +211,7 @@ async fn a_wait_ends_with_the_drain_or_its_time() {
     let (answer, ()) = tokio::join!(long, async {
         // The request has to be in hand first; a poll or two is enough for that.
         sale.get(&booking, &sale.login).await.expect(200);
-        sale.house.front.cancel();
+        sale.fixture.front.cancel();
     });
     assert_eq!(answer.expect(200).json()["status"], "processing");
 }
@@ -219,19 +220,19 @@ async fn a_wait_ends_with_the_drain_or_its_time() {
 async fn an_unknown_outcome_names_the_booking_and_shows_later() {
     let sale = sale().await;
     let hold = sale.lock(1).await;
-    sale.house.faults.lose_replies(true);
+    sale.fixture.faults.lose_replies(true);
     let unknown = sale.book(json!({ "hold_id": hold["hold_id"] })).await;
     assert_eq!(unknown.refusal(), (503, "outcome_unknown".into()));
     assert!(unknown.header("retry-after").is_some());
     let booking = text(&unknown.json()["booking_id"]);
     assert_eq!(unknown.json()["status_url"], format!("/api/bookings/{booking}"));
     assert!(!unknown.json().to_string().contains("the test lost"), "causes stay inside");
-    sale.house.faults.lose_replies(false);
+    sale.fixture.faults.lose_replies(false);
     let shown = sale.get(&booking, &sale.login).await.expect(200);
     assert_eq!(shown.json()["status"], "processing");
     let again = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     assert_eq!(again.json()["booking_id"], booking.as_str());
-    let (ended, ()) = tokio::join!(sale.ended(&booking), sale.house.pay(Pay::Yes));
+    let (ended, ()) = tokio::join!(sale.ended(&booking), sale.fixture.pay(Pay::Yes));
     assert_eq!(ended["status"], "confirmed");
 }
 
@@ -242,11 +243,11 @@ async fn what_failed_is_tried_again_under_its_key() {
     let booked = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
     let path = format!("/api/bookings/{}/cancel", text(&booked.json()["booking_id"]));
     let cancel = || {
-        let ask = sale.house.ask("POST", &path).login(&sale.login);
-        ask.header("idempotency-key", "k").send()
+        let request = sale.fixture.request("POST", &path).login(&sale.login);
+        request.header("idempotency-key", "k").send()
     };
-    sale.house.faults.be_down(true);
+    sale.fixture.faults.be_down(true);
     assert_eq!(cancel().await.refusal(), (503, "unavailable".into()));
-    sale.house.faults.be_down(false);
+    sale.fixture.faults.be_down(false);
     cancel().await.expect(202);
 }

@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything here takes; a test that waits for it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) struct Ask {
+pub(crate) struct Request {
     address: SocketAddr,
     method: &'static str,
     path: String,
@@ -19,13 +19,13 @@ pub(crate) struct Ask {
 }
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-impl Ask {
+impl Request {
     pub(crate) fn new(address: SocketAddr, method: &'static str, path: &str) -> Self {
         Self { address, method, path: path.to_owned(), headers: Vec::new(), body: None }
     }
@@ -49,13 +49,13 @@ impl Ask {
     }
 
     /// Sends it, and checks that the document tells of such an answer.
-    pub(crate) async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Response {
         let answer = self.exchange().await;
         schema::check(self.method, &self.path, self.body.as_deref(), &answer);
         answer
     }
 
-    async fn exchange(&self) -> Answer {
+    async fn exchange(&self) -> Response {
         let mut head = format!("{} {} HTTP/1.1\r\nhost: test\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -66,11 +66,11 @@ impl Ask {
         }
         head.push_str("connection: close\r\n\r\n");
         let text = talk(self.address, &[head.as_bytes(), body].concat()).await;
-        Answer::read(&text)
+        Response::read(&text)
     }
 }
 
-impl Answer {
+impl Response {
     /// Reads one whole answer.
     pub(crate) fn read(text: &[u8]) -> Self {
         let end = text.windows(4).position(|four| four == b"\r\n\r\n");
@@ -130,6 +130,6 @@ pub(crate) async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
         // A reset after an answer is an end too.
         let _ = stream.read_to_end(&mut text).await;
     };
-    tokio::time::timeout(PATIENCE, read).await.expect("the server closes");
+    tokio::time::timeout(TEST_TIMEOUT, read).await.expect("the server closes");
     text
 }

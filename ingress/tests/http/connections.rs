@@ -1,23 +1,62 @@
 //! Connections: slow ones, odd ones, too many, and the drain.
-use crate::client::{Answer, read_all, talk};
-use crate::house::House;
+use crate::client::{Response, read_all, talk};
+use crate::fixture::Fixture;
 use ledger::Role;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+
+/// Counts the connections that were cut in this thread, by reason.
+#[derive(Default)]
+struct Cuts(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+impl Cuts {
+    fn counted(&self) -> Vec<(String, u64)> {
+        let cuts = self.0.lock().unwrap();
+        cuts.iter().map(|(why, count)| (why.clone(), count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+impl Recorder for Cuts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        if key.name() != ingress::metrics::CUTS {
+            return Counter::noop();
+        }
+        let reason = key.labels().next().unwrap().value().to_owned();
+        Counter::from_arc(self.0.lock().unwrap().entry(reason).or_default().clone())
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
 
 const GET: &str = "GET /api/events HTTP/1.1\r\nhost: test\r\n\r\n";
 
 #[tokio::test]
 async fn slow_heads_are_cut() {
-    let house = House::with(|config| config.header_read_timeout_ms = 50).await;
+    let fixture = Fixture::with(|config| config.header_read_timeout_ms = 50).await;
     for start in ["", "G", "GET /api/events HTTP/1.1\r\nhost: te"] {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(fixture.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         assert_eq!(read_all(&mut stream).await, b"", "{start:?}");
     }
     // One byte now and then does not buy more time.
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     let (mut read, mut write) = stream.split();
     let dribble = async {
         let mut pace = tokio::time::interval(std::time::Duration::from_millis(5));
@@ -40,26 +79,28 @@ async fn slow_heads_are_cut() {
 
 #[tokio::test]
 async fn idle_connections_are_closed() {
-    let house = House::with(|config| config.keep_alive_timeout_ms = 50).await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let fixture = Fixture::with(|config| config.keep_alive_timeout_ms = 50).await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     stream.write_all(GET.as_bytes()).await.unwrap();
     let text = read_all(&mut stream).await;
-    assert!(Answer::read(&text).status == 200);
+    assert!(Response::read(&text).status == 200);
 }
 
 #[tokio::test]
 async fn slow_bodies_are_cut() {
-    let house = House::with(|config| config.body_read_timeout_ms = 50).await;
+    let fixture = Fixture::with(|config| config.body_read_timeout_ms = 50).await;
     let head = "POST /api/auth/register HTTP/1.1\r\nhost: test\r\n\
         content-type: application/json\r\ncontent-length: 100\r\n\r\n{\"username\"";
-    let answer = Answer::read(&talk(house.address, head.as_bytes()).await);
+    let answer = Response::read(&talk(fixture.address, head.as_bytes()).await);
     assert_eq!(answer.refusal(), (408, "timeout".into()));
     assert_eq!(answer.header("connection"), Some("close"));
 }
 
 #[tokio::test]
 async fn slow_readers_are_cut() {
-    let house = House::with(|config| config.write_timeout_ms = 50).await;
+    let cuts = Cuts::default();
+    let _recording = metrics::set_default_local_recorder(&cuts);
+    let fixture = Fixture::with(|config| config.write_timeout_ms = 50).await;
     let sections: Vec<_> = (0..4)
         .map(|n| {
             let rows: Vec<_> =
@@ -67,35 +108,36 @@ async fn slow_readers_are_cut() {
             json!({ "id": format!("s{n}"), "name": "S", "rows": rows })
         })
         .collect();
-    let event = house.event(json!({ "sections": sections })).await;
+    let event = fixture.event(json!({ "sections": sections })).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    let mut stream = socket.connect(house.address).await.unwrap();
-    let ask = format!("GET /api/events/{event}/layout HTTP/1.1\r\nhost: test\r\n\r\n");
+    let mut stream = socket.connect(fixture.address).await.unwrap();
+    let request = format!("GET /api/events/{event}/layout HTTP/1.1\r\nhost: test\r\n\r\n");
     // Nobody reads the answers: once the kernel's buffers are full, the server waits to write and
     // reads no more, so that our writes wait too, until it has had enough of us.
-    while stream.write_all(ask.as_bytes()).await.is_ok() {}
+    while stream.write_all(request.as_bytes()).await.is_ok() {}
+    assert_eq!(cuts.counted(), [("slow_read".to_owned(), 1)]);
 }
 
 #[tokio::test]
 async fn heads_are_bounded() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let fields: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x-long: {}\r\n", "y".repeat(40_000));
     for bomb in [fields, long] {
         let text = format!("GET /api/events HTTP/1.1\r\nhost: test\r\n{bomb}\r\n");
-        let seen = talk(house.address, text.as_bytes()).await;
-        assert!(seen.is_empty() || Answer::read(&seen).status == 431, "{bomb:.40}");
+        let seen = talk(fixture.address, text.as_bytes()).await;
+        assert!(seen.is_empty() || Response::read(&seen).status == 431, "{bomb:.40}");
     }
     let path = format!("/{}", "a".repeat(15_000));
     let text = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-    let answer = Answer::read(&talk(house.address, text.as_bytes()).await);
+    let answer = Response::read(&talk(fixture.address, text.as_bytes()).await);
     assert!((400..500).contains(&answer.status));
 }
 
 #[tokio::test]
 async fn smuggled_requests_get_one_refusal_or_none() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let inner = "GET /api/events HTTP/1.1\r\nhost: inner\r\n\r\n";
     let post = "POST /api/auth/register HTTP/1.1\r\nhost: test\r\n\
         content-type: application/json\r\n";
@@ -126,46 +168,46 @@ async fn smuggled_requests_get_one_refusal_or_none() {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
     ];
     for shape in shapes {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(fixture.address).await.unwrap();
         stream.write_all(shape.as_bytes()).await.unwrap();
         // Whoever smuggles keeps the connection open: the server has to close it.
         let seen = read_all(&mut stream).await;
         let text = String::from_utf8_lossy(&seen);
         assert!(text.matches("HTTP/1.1 ").count() <= 1, "{shape}\n{text}");
-        assert!(text.is_empty() || (400..500).contains(&Answer::read(&seen).status), "{text}");
+        assert!(text.is_empty() || (400..500).contains(&Response::read(&seen).status), "{text}");
     }
 }
 
 #[tokio::test]
 async fn plain_pipelining_still_works() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let last = "GET /api/events HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-    let text = talk(house.address, format!("{GET}{GET}{last}").as_bytes()).await;
+    let text = talk(fixture.address, format!("{GET}{GET}{last}").as_bytes()).await;
     let text = String::from_utf8_lossy(&text);
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
 }
 
 #[tokio::test]
 async fn too_many_connections_are_told_so() {
-    let house = House::with(|config| config.connections_max = 2).await;
+    let fixture = Fixture::with(|config| config.connections_max = 2).await;
     let mut kept = Vec::new();
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(fixture.address).await.unwrap();
         stream.write_all(GET.as_bytes()).await.unwrap();
         let mut bytes = [0; 12];
         stream.read_exact(&mut bytes).await.unwrap();
         assert_eq!(&bytes, b"HTTP/1.1 200");
         kept.push(stream);
     }
-    let mut third = TcpStream::connect(house.address).await.unwrap();
-    let refused = Answer::read(&read_all(&mut third).await);
+    let mut third = TcpStream::connect(fixture.address).await.unwrap();
+    let refused = Response::read(&read_all(&mut third).await);
     assert_eq!(refused.refusal(), (503, "unavailable".into()));
     assert!(refused.header("retry-after").is_some());
     drop(kept);
     loop {
-        let answer = Answer::read(
+        let answer = Response::read(
             &talk(
-                house.address,
+                fixture.address,
                 GET.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes(),
             )
             .await,
@@ -178,15 +220,15 @@ async fn too_many_connections_are_told_so() {
 
 #[tokio::test]
 async fn the_drain_finishes_what_is_in_hand_and_accepts_no_more() {
-    let house = House::open().await;
-    let mut idle = TcpStream::connect(house.address).await.unwrap();
+    let fixture = Fixture::open().await;
+    let mut idle = TcpStream::connect(fixture.address).await.unwrap();
     idle.write_all(GET.as_bytes()).await.unwrap();
     let mut bytes = [0; 12];
     idle.read_exact(&mut bytes).await.unwrap();
     // A request whose body is still on its way.
     let body = json!({ "username": "alice", "password": "correct horse" }).to_string();
     let (first, second) = body.split_at(10);
-    let mut busy = TcpStream::connect(house.address).await.unwrap();
+    let mut busy = TcpStream::connect(fixture.address).await.unwrap();
     let head = format!(
         "POST /api/auth/register HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
          expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
@@ -197,44 +239,44 @@ async fn the_drain_finishes_what_is_in_hand_and_accepts_no_more() {
     busy.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"HTTP/1.1 100 Continue\r\n\r\n");
     busy.write_all(first.as_bytes()).await.unwrap();
-    house.front.cancel();
+    fixture.front.cancel();
     read_all(&mut idle).await;
     busy.write_all(second.as_bytes()).await.unwrap();
-    Answer::read(&read_all(&mut busy).await).expect(201);
-    assert!(TcpStream::connect(house.address).await.is_err());
+    Response::read(&read_all(&mut busy).await).expect(201);
+    assert!(TcpStream::connect(fixture.address).await.is_err());
 }
 
 #[tokio::test]
 async fn a_drain_that_takes_too_long_cuts() {
-    let house = House::with(|config| config.drain_timeout_ms = 50).await;
-    let mut busy = TcpStream::connect(house.address).await.unwrap();
+    let fixture = Fixture::with(|config| config.drain_timeout_ms = 50).await;
+    let mut busy = TcpStream::connect(fixture.address).await.unwrap();
     let head = "POST /api/auth/register HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\n\
         content-type: application/json\r\ncontent-length: 10\r\n\r\n";
     busy.write_all(head.as_bytes()).await.unwrap();
     let mut bytes = [0; 25];
     busy.read_exact(&mut bytes).await.unwrap();
-    house.front.cancel();
+    fixture.front.cancel();
     assert_eq!(read_all(&mut busy).await, b"");
 }
 
 #[tokio::test]
 async fn work_goes_on_when_its_client_goes_away() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 1 })).await;
-    let (account, login) = house.account(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1 })).await;
+    let (account, login) = fixture.account(Role::User).await;
     let body = json!({ "event_id": event, "seat_number": 1 }).to_string();
     let request = format!(
         "POST /api/tickets/lock HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {login}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     // Sent in full, then gone without waiting for the answer.
     drop(stream);
     let mine = format!("/api/tickets/lock?event_id={event}");
     loop {
-        let holds = house.ask("GET", &mine).login(&login).send().await.expect(200).json();
+        let holds = fixture.request("GET", &mine).login(&login).send().await.expect(200).json();
         if let Some(hold) = holds["items"].get(0) {
             assert_eq!(hold["seats"], json!(["main-A-1"]), "{account}");
             break;

@@ -1,15 +1,15 @@
 //! The OpenAPI document against what is served, and what all answers have in common.
-use crate::house::House;
-use crate::schema::document;
+use crate::fixture::Fixture;
+use crate::schema::{self, document};
 use ledger::Role;
 use serde_json::{Map, Value, json};
 
 #[tokio::test]
 async fn the_document_is_what_is_served() {
-    let house = House::open().await;
-    let served = house.get("/openapi.json").await.expect(200);
+    let fixture = Fixture::open().await;
+    let served = fixture.get("/openapi.json").await.expect(200);
     assert_eq!(served.json(), *document());
-    let keys = house.get("/.well-known/jwks.json").await.expect(200).json();
+    let keys = fixture.get("/.well-known/jwks.json").await.expect(200).json();
     for key in keys["keys"].as_array().unwrap() {
         assert_eq!((&key["kty"], &key["alg"]), (&json!("OKP"), &json!("EdDSA")));
         assert!(key.get("d").is_none(), "no private half");
@@ -18,7 +18,7 @@ async fn the_document_is_what_is_served() {
 
 #[tokio::test]
 async fn other_methods_are_refused_with_those_that_are_served() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let path = path.replace("{id}", "x").replace("{queue}", "x").replace("{hold_id}", "x");
         let mut expected: Vec<_> =
@@ -29,29 +29,29 @@ async fn other_methods_are_refused_with_those_that_are_served() {
         expected.push("OPTIONS".into());
         expected.sort();
         for method in ["PUT", "TRACE"] {
-            let refused = house.ask(method, &path).send().await;
+            let refused = fixture.request(method, &path).send().await;
             assert_eq!(refused.refusal(), (405, "method".into()), "{method} {path}");
             assert_eq!(refused.header("allow"), Some(expected.join(", ").as_str()), "{path}");
         }
-        let asked = house.ask("OPTIONS", &path).send().await.expect(204);
+        let asked = fixture.request("OPTIONS", &path).send().await.expect(204);
         assert_eq!(asked.header("allow"), Some(expected.join(", ").as_str()), "{path}");
     }
     for path in ["/", "/api", "/api/events/", "/livez", "/metrics", "/api/events/x/y/z"] {
-        assert_eq!(house.get(path).await.refusal(), (404, "not_found".into()), "{path}");
+        assert_eq!(fixture.get(path).await.refusal(), (404, "not_found".into()), "{path}");
     }
 }
 
 /// Every property that a request's schema names is taken, and no other.
 #[tokio::test]
 async fn requests_take_what_the_document_says() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 1 })).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1 })).await;
     let logins = [
-        house.login(Role::User).await,
-        house.login(Role::Admin).await,
-        house.login(Role::Gate).await,
+        fixture.login(Role::User).await,
+        fixture.login(Role::Admin).await,
+        fixture.login(Role::Gate).await,
     ];
-    let token = house.ask("POST", &format!("/api/queue/{event}/join")).send().await.json();
+    let token = fixture.request("POST", &format!("/api/queue/{event}/join")).send().await.json();
     for (path, methods) in document()["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -66,9 +66,9 @@ async fn requests_take_what_the_document_says() {
             body.insert("surprise".into(), json!(1));
             let mut fields = Vec::new();
             for login in &logins {
-                let ask = house.ask(method, &path).login(login);
-                let ask = ask.header("queue-token", token["token"].as_str().unwrap());
-                let answer = ask.json(&Value::Object(body.clone())).send().await;
+                let request = fixture.request(method, &path).login(login);
+                let request = request.header("queue-token", token["token"].as_str().unwrap());
+                let answer = request.json(&Value::Object(body.clone())).send().await;
                 if answer.status != 403 {
                     let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
                     fields = errors
@@ -86,18 +86,38 @@ async fn requests_take_what_the_document_says() {
 
 #[tokio::test]
 async fn all_answers_are_guarded() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     for path in ["/api/events", "/api/queue/none", "/api/bookings", "/nowhere"] {
-        let answer = house.get(path).await;
+        let answer = fixture.get(path).await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("server"), None, "{path}");
         assert!(answer.header("cache-control").is_some(), "{path}");
     }
     let head = crate::client::talk(
-        house.address,
+        fixture.address,
         b"HEAD /api/events HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
     );
-    let head = crate::client::Answer::read(&head.await).expect(200);
+    let head = crate::client::Response::read(&head.await).expect(200);
     assert!(head.body.is_empty());
     assert_eq!(head.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn examples_are_what_their_schemas_say() {
+    for (name, schema) in document()["components"]["schemas"].as_object().unwrap() {
+        for example in schema["examples"].as_array().unwrap() {
+            schema::expect(schema, example, &format!("the example of {name}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_shows_the_bounds_that_are_in_force() {
+    let fixture = Fixture::with(|config| config.long_poll_seconds_max = 7).await;
+    let served = fixture.get("/openapi.json").await.expect(200).json();
+    let wait = &served["paths"]["/api/bookings/{id}"]["get"]["parameters"][1];
+    assert_eq!((&wait["name"], &wait["schema"]["maximum"]), (&json!("wait"), &json!(7)));
+    let login = fixture.login(Role::User).await;
+    let long = fixture.request("GET", "/api/bookings/x?wait=8").login(&login).send().await;
+    assert_eq!(long.fields(), ["wait"]);
 }

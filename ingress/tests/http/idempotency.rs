@@ -1,15 +1,15 @@
 //! The same key and body, the same answer and one effect.
-use crate::client::{Answer, Ask};
-use crate::house::House;
+use crate::client::{Request, Response};
+use crate::fixture::Fixture;
 use ledger::Role;
 use ledger::books::RequestKey;
 use serde_json::json;
 
-fn keyed(ask: Ask, key: &str) -> Ask {
-    ask.header("idempotency-key", key)
+fn keyed(request: Request, key: &str) -> Request {
+    request.header("idempotency-key", key)
 }
 
-fn same(one: &Answer, two: &Answer) {
+fn same(one: &Response, two: &Response) {
     assert_eq!(one.status, two.status);
     assert_eq!(one.body, two.body);
     for name in ["content-type", "location", "set-cookie", "admission-pass"] {
@@ -19,11 +19,11 @@ fn same(one: &Answer, two: &Answer) {
 
 #[tokio::test]
 async fn an_event_is_made_once() {
-    let house = House::open().await;
-    let (admin, other) = (house.login(Role::Admin).await, house.login(Role::Admin).await);
+    let fixture = Fixture::open().await;
+    let (admin, other) = (fixture.login(Role::Admin).await, fixture.login(Role::Admin).await);
     let form = json!({ "name": "N", "date": "2030-05-01", "venue": "V", "total_seats": 1 });
     let make = |login: &str, key: &str, form| {
-        keyed(house.ask("POST", "/api/events").login(login).json(form), key).send()
+        keyed(fixture.request("POST", "/api/events").login(login).json(form), key).send()
     };
     let first = make(&admin, "k1", &form).await.expect(201);
     same(&first, &make(&admin, "\"k1\"", &form).await);
@@ -35,27 +35,27 @@ async fn an_event_is_made_once() {
     assert_ne!(theirs.json()["id"], first.json()["id"], "a key is its account's own");
     let second = make(&admin, "k2", &form).await.expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
-    let events = house.get("/api/events").await.json();
+    let events = fixture.get("/api/events").await.json();
     assert_eq!(events["items"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
 async fn a_registration_is_answered_again() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let form = json!({ "username": "alice", "password": "correct horse" });
-    let make = || keyed(house.ask("POST", "/api/auth/register").json(&form), "k").send();
+    let make = || keyed(fixture.request("POST", "/api/auth/register").json(&form), "k").send();
     let first = make().await.expect(201);
     same(&first, &make().await);
-    let bare = house.ask("POST", "/api/auth/register").json(&form).send().await;
+    let bare = fixture.request("POST", "/api/auth/register").json(&form).send().await;
     assert_eq!(bare.refusal(), (409, "username_taken".into()));
 }
 
 #[tokio::test]
 async fn a_refusal_is_kept_too() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let form = json!({ "username": "alice", "password": "correct horse" });
-    house.ask("POST", "/api/auth/register").json(&form).send().await.expect(201);
-    let again = || keyed(house.ask("POST", "/api/auth/register").json(&form), "late").send();
+    fixture.request("POST", "/api/auth/register").json(&form).send().await.expect(201);
+    let again = || keyed(fixture.request("POST", "/api/auth/register").json(&form), "late").send();
     let first = again().await;
     assert_eq!(first.refusal(), (409, "username_taken".into()));
     same(&first, &again().await);
@@ -63,25 +63,25 @@ async fn a_refusal_is_kept_too() {
 
 #[tokio::test]
 async fn a_join_key_counts_only_with_a_login() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 1, "queue": { "state": "paused" } })).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1, "queue": { "state": "paused" } })).await;
     let path = format!("/api/queue/{event}/join");
-    let login = house.login(Role::User).await;
-    let mine = || keyed(house.ask("POST", &path).login(&login), "k").send();
+    let login = fixture.login(Role::User).await;
+    let mine = || keyed(fixture.request("POST", &path).login(&login), "k").send();
     let first = mine().await.expect(201);
     same(&first, &mine().await);
-    let anyone = || keyed(house.ask("POST", &path), "k").send();
+    let anyone = || keyed(fixture.request("POST", &path), "k").send();
     let (one, two) = (anyone().await.expect(201), anyone().await.expect(201));
     assert_ne!(one.json()["number"], two.json()["number"]);
 }
 
 #[tokio::test]
 async fn locks_and_books_keep_their_keys() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 9 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 9 })).await;
+    let login = fixture.login(Role::User).await;
     let post = |path: &str, key: &str, body| {
-        keyed(house.ask("POST", path).login(&login).json(body), key).send()
+        keyed(fixture.request("POST", path).login(&login).json(body), key).send()
     };
     let best = json!({ "event_id": event, "best_available": { "quantity": 1 } });
     let first = post("/api/tickets/lock", "k", &best).await.expect(200).json();
@@ -100,20 +100,20 @@ async fn locks_and_books_keep_their_keys() {
 /// A key is compared before anything else, also before anybody asks who may enter.
 #[tokio::test]
 async fn a_lock_is_answered_again_after_its_slot_ended() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 9 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 9 })).await;
+    let login = fixture.login(Role::User).await;
     let lock = |key: &str, seat: u32| {
         let body = json!({ "event_id": event, "seat_number": seat });
-        keyed(house.ask("POST", "/api/tickets/lock").login(&login).json(&body), key).send()
+        keyed(fixture.request("POST", "/api/tickets/lock").login(&login).json(&body), key).send()
     };
     let first = lock("k", 1).await.expect(200);
     let pass = first.header("admission-pass").unwrap().to_owned();
-    let leave = house.ask("DELETE", &format!("/api/queue/{event}/me"));
+    let leave = fixture.request("DELETE", &format!("/api/queue/{event}/me"));
     leave.header("admission-pass", &pass).send().await.expect(204);
-    let admin = house.login(Role::Admin).await;
+    let admin = fixture.login(Role::Admin).await;
     let closed = json!({ "state": "closed" });
-    let steer = house.ask("PATCH", &format!("/api/events/{event}/queue")).login(&admin);
+    let steer = fixture.request("PATCH", &format!("/api/events/{event}/queue")).login(&admin);
     steer.json(&closed).send().await.expect(200);
 
     assert_eq!(lock("other", 2).await.refusal(), (409, "queue_closed".into()));
@@ -121,30 +121,30 @@ async fn a_lock_is_answered_again_after_its_slot_ended() {
     assert_eq!(again["hold_id"], first.json()["hold_id"]);
     assert_eq!(lock("k", 2).await.refusal(), (422, "idempotency_mismatch".into()));
     let hold = format!("/api/tickets/lock/{}", again["hold_id"].as_str().unwrap());
-    house.ask("DELETE", &hold).login(&login).send().await.expect(204);
+    fixture.request("DELETE", &hold).login(&login).send().await.expect(204);
     assert_eq!(lock("k", 1).await.refusal(), (410, "hold_expired".into()));
 }
 
 #[tokio::test]
 async fn keys_that_are_none_are_refused() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let (event, login) =
-        (house.event(json!({ "total_seats": 1 })).await, house.login(Role::User).await);
+        (fixture.event(json!({ "total_seats": 1 })).await, fixture.login(Role::User).await);
     let lock = json!({ "event_id": event, "seat_number": 1 });
     for key in ["a b", "\"\"", &"x".repeat(256)] {
-        let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
-        let refused = keyed(ask, key).send().await;
+        let request = fixture.request("POST", "/api/tickets/lock").login(&login).json(&lock);
+        let refused = keyed(request, key).send().await;
         assert_eq!(refused.refusal(), (400, "malformed".into()), "{key}");
     }
-    let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
-    let refused = keyed(keyed(ask, "a"), "b").send().await;
+    let request = fixture.request("POST", "/api/tickets/lock").login(&login).json(&lock);
+    let refused = keyed(keyed(request, "a"), "b").send().await;
     assert_eq!(refused.refusal(), (400, "malformed".into()));
 }
 
 #[tokio::test]
 async fn a_request_that_runs_is_not_begun_again() {
-    let house = House::open().await;
-    let (account, login) = house.account(Role::Admin).await;
+    let fixture = Fixture::open().await;
+    let (account, login) = fixture.account(Role::Admin).await;
     let form = json!({ "name": "N", "date": "2030-05-01", "venue": "V", "total_seats": 1 });
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, form.to_string().as_bytes());
     let key = RequestKey {
@@ -153,8 +153,8 @@ async fn a_request_that_runs_is_not_begun_again() {
         key: "k".into(),
     };
     let hash = digest.as_ref().try_into().unwrap();
-    house.ledger.books.requests.begin(&key, hash, house.clock.now()).await.unwrap();
-    let ask = house.ask("POST", "/api/events").login(&login).json(&form);
-    let running = keyed(ask, "k").send().await;
+    fixture.ledger.books.requests.begin(&key, hash, fixture.clock.now()).await.unwrap();
+    let request = fixture.request("POST", "/api/events").login(&login).json(&form);
+    let running = keyed(request, "k").send().await;
     assert_eq!(running.refusal(), (409, "idempotency_running".into()));
 }

@@ -1,40 +1,40 @@
 //! Limits, proxies and other origins.
-use crate::house::House;
+use crate::fixture::Fixture;
 use ingress::Network;
 use ledger::Role;
 use serde_json::json;
 
 #[tokio::test]
 async fn logins_and_registrations_are_limited_by_address() {
-    let house = House::with(|config| {
+    let fixture = Fixture::with(|config| {
         config.limit_login_per_minute = 1;
         config.limit_register_per_minute = 1;
     })
     .await;
     let form = json!({ "username": "alice", "password": "correct horse" });
     for (path, first) in [("/api/auth/register", 201), ("/api/auth/login", 200)] {
-        let post = || house.ask("POST", path).json(&form).send();
+        let post = || fixture.request("POST", path).json(&form).send();
         post().await.expect(first);
         let refused = post().await;
         assert_eq!(refused.refusal(), (429, "rate_limited".into()), "{path}");
         assert!(refused.header("retry-after").is_some());
         // Nobody buys more tries with a header of their own.
-        let posing = house.ask("POST", path).header("x-forwarded-for", "198.51.100.9");
+        let posing = fixture.request("POST", path).header("x-forwarded-for", "198.51.100.9");
         assert_eq!(posing.json(&form).send().await.status, 429);
     }
 }
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_counts_alone() {
-    let house = House::with(|config| {
+    let fixture = Fixture::with(|config| {
         config.limit_login_per_minute = 1;
         config.trusted_proxies = vec![Network::parse("127.0.0.0/8").unwrap()];
     })
     .await;
     let form = json!({ "username": "alice", "password": "correct horse" });
     let login = |client: &str| {
-        let ask = house.ask("POST", "/api/auth/login").header("x-forwarded-for", client);
-        ask.json(&form).send()
+        let request = fixture.request("POST", "/api/auth/login").header("x-forwarded-for", client);
+        request.json(&form).send()
     };
     assert_eq!(login("198.51.100.1").await.status, 401);
     assert_eq!(login("198.51.100.2").await.status, 401);
@@ -45,13 +45,13 @@ async fn behind_a_trusted_proxy_each_client_counts_alone() {
 
 #[tokio::test]
 async fn an_account_is_limited_wherever_it_comes_from() {
-    let house = House::with(|config| {
+    let fixture = Fixture::with(|config| {
         config.limit_account_per_second = 1;
         config.limit_account_burst = 1;
     })
     .await;
-    let (login, other) = (house.login(Role::User).await, house.login(Role::User).await);
-    let list = |login: &str| house.ask("GET", "/api/bookings").login(login).send();
+    let (login, other) = (fixture.login(Role::User).await, fixture.login(Role::User).await);
+    let list = |login: &str| fixture.request("GET", "/api/bookings").login(login).send();
     list(&login).await.expect(200);
     let mut refused = list(&login).await;
     while refused.status == 200 {
@@ -64,16 +64,16 @@ async fn an_account_is_limited_wherever_it_comes_from() {
 #[tokio::test]
 async fn only_listed_origins_may_call() {
     let origin = "https://tickets.example";
-    let house = House::with(|config| config.cors_origins = vec![origin.to_owned()]).await;
-    let from = |origin: &str| house.ask("GET", "/api/events").header("origin", origin).send();
+    let fixture = Fixture::with(|config| config.cors_origins = vec![origin.to_owned()]).await;
+    let from = |origin: &str| fixture.request("GET", "/api/events").header("origin", origin).send();
     let listed = from(origin).await.expect(200);
     assert_eq!(listed.header("access-control-allow-origin"), Some(origin));
     assert!(listed.header("vary").unwrap().contains("Origin"));
     let stranger = from("https://evil.example").await.expect(200);
     assert_eq!(stranger.header("access-control-allow-origin"), None);
     let preflight = |origin: &str| {
-        let ask = house.ask("OPTIONS", "/api/tickets/lock").header("origin", origin);
-        ask.header("access-control-request-method", "POST").send()
+        let request = fixture.request("OPTIONS", "/api/tickets/lock").header("origin", origin);
+        request.header("access-control-request-method", "POST").send()
     };
     let allowed = preflight(origin).await.expect(204);
     assert!(allowed.header("access-control-allow-methods").unwrap().contains("POST"));

@@ -3,7 +3,7 @@
 
 mod client;
 mod faulty_log;
-mod house;
+mod fixture;
 mod schema;
 
 mod accounts;
@@ -16,4 +16,5 @@ mod limits;
 mod parsing;
 mod queue;
 mod seats;
+mod spans;
 mod tickets;

@@ -1,5 +1,5 @@
 //! Bodies that are not what they should be: never a 500, never an effect.
-use crate::house::House;
+use crate::fixture::Fixture;
 use ledger::Role;
 use serde_json::json;
 
@@ -7,15 +7,15 @@ const REGISTER: &str = "/api/auth/register";
 
 #[tokio::test]
 async fn every_route_that_takes_a_body_reads_it_strictly() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 1 })).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1 })).await;
     let [user, admin, gate] = [
-        house.login(Role::User).await,
-        house.login(Role::Admin).await,
-        house.login(Role::Gate).await,
+        fixture.login(Role::User).await,
+        fixture.login(Role::Admin).await,
+        fixture.login(Role::Gate).await,
     ];
     let queue = format!("/api/queue/{event}");
-    let token = house.ask("POST", &format!("{queue}/join")).send().await.expect(201).json();
+    let token = fixture.request("POST", &format!("{queue}/join")).send().await.expect(201).json();
     let token = token["token"].as_str().unwrap();
     let routes = [
         ("POST", REGISTER.to_owned(), &user),
@@ -32,8 +32,8 @@ async fn every_route_that_takes_a_body_reads_it_strictly() {
     let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
     let large = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
     for (method, path, login) in routes {
-        let ask = || house.ask(method, &path).login(login).header("queue-token", token);
-        let json = || ask().header("content-type", "application/json");
+        let request = || fixture.request(method, &path).login(login).header("queue-token", token);
+        let json = || request().header("content-type", "application/json");
         for (refused, expected) in [
             (json().raw("{").send().await, (400, "malformed")),
             (json().raw("{\"a\": 1, \"a\": 2}").send().await, (400, "malformed")),
@@ -43,9 +43,9 @@ async fn every_route_that_takes_a_body_reads_it_strictly() {
             (json().raw("null").send().await, (422, "validation")),
             (json().raw("{\"surprise\": 1}").send().await, (422, "validation")),
             (json().raw(large.clone()).send().await, (413, "too_large")),
-            (ask().raw("{}").send().await, (415, "media_type")),
+            (request().raw("{}").send().await, (415, "media_type")),
             (
-                ask().header("content-type", "text/plain").raw("{}").send().await,
+                request().header("content-type", "text/plain").raw("{}").send().await,
                 (415, "media_type"),
             ),
         ] {
@@ -57,29 +57,29 @@ async fn every_route_that_takes_a_body_reads_it_strictly() {
 
 #[tokio::test]
 async fn a_repeated_field_is_named_and_nothing_is_made() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let body = r#"{"username": "alice", "password": "correct horse", "username": "bob"}"#;
     let json = |body: &str| {
-        let ask = house.ask("POST", REGISTER).header("content-type", "application/json");
-        ask.raw(body.to_owned()).send()
+        let request = fixture.request("POST", REGISTER).header("content-type", "application/json");
+        request.raw(body.to_owned()).send()
     };
     let refused = json(body).await;
     assert!(refused.json()["detail"].as_str().unwrap().contains("username"));
     let alias = r#"{"event_id": "a", "eventId": "b", "seat_number": 1}"#;
-    let login = house.login(Role::User).await;
-    let ask = house.ask("POST", "/api/tickets/lock").login(&login);
-    let refused = ask.header("content-type", "application/json").raw(alias).send().await;
+    let login = fixture.login(Role::User).await;
+    let request = fixture.request("POST", "/api/tickets/lock").login(&login);
+    let refused = request.header("content-type", "application/json").raw(alias).send().await;
     assert_eq!(refused.refusal(), (400, "malformed".into()));
     assert!(refused.json()["detail"].as_str().unwrap().contains("eventId"));
     for name in ["alice", "bob"] {
         let form = json!({ "username": name, "password": "correct horse" });
-        house.ask("POST", REGISTER).json(&form).send().await.expect(201);
+        fixture.request("POST", REGISTER).json(&form).send().await.expect(201);
     }
 }
 
 #[tokio::test]
 async fn a_body_in_many_chunks_is_one_body() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let mut request = format!(
         "POST {REGISTER} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
          transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
@@ -88,25 +88,25 @@ async fn a_body_in_many_chunks_is_one_body() {
         request.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
     }
     request.push_str("0\r\n\r\n");
-    let text = crate::client::talk(house.address, request.as_bytes()).await;
-    crate::client::Answer::read(&text).expect(201);
+    let text = crate::client::talk(fixture.address, request.as_bytes()).await;
+    crate::client::Response::read(&text).expect(201);
 }
 
 #[tokio::test]
 async fn values_cannot_write_the_log_or_the_headers() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     for value in ["a\nb", "a\r\nset-cookie: x=1", "\u{1b}[31m", "a\u{0}b"] {
         let form = json!({ "username": value, "password": "correct horse" });
-        let refused = house.ask("POST", REGISTER).json(&form).send().await;
+        let refused = fixture.request("POST", REGISTER).json(&form).send().await;
         assert_eq!(refused.fields(), ["username"], "{value:?}");
         assert_eq!(refused.header("set-cookie"), None);
     }
     for id in ["a%0d%0ab", "a%0ab"] {
-        let refused = house.get(&format!("/api/events/{id}")).await;
+        let refused = fixture.get(&format!("/api/events/{id}")).await;
         assert_eq!(refused.refusal(), (404, "not_found".into()));
     }
-    let odd = house.ask("GET", "/api/events").header("x-request-id", "a b\"c").send().await;
+    let odd = fixture.request("GET", "/api/events").header("x-request-id", "a b\"c").send().await;
     assert_ne!(odd.header("x-request-id"), Some("a b\"c"));
-    let sound = house.ask("GET", "/api/events").header("x-request-id", "req-7").send().await;
+    let sound = fixture.request("GET", "/api/events").header("x-request-id", "req-7").send().await;
     assert_eq!(sound.header("x-request-id"), Some("req-7"));
 }

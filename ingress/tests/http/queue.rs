@@ -1,36 +1,37 @@
 //! The line: boards, joins, standings, passes, and leaving.
-use crate::client::{Answer, PATIENCE};
-use crate::house::House;
+use crate::client::{Response, TEST_TIMEOUT};
+use crate::fixture::Fixture;
 use ledger::Role;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An event where people wait: nobody is called.
-async fn paused(house: &House) -> String {
-    house.event(json!({ "total_seats": 9, "queue": { "state": "paused" } })).await
+async fn paused(fixture: &Fixture) -> String {
+    fixture.event(json!({ "total_seats": 9, "queue": { "state": "paused" } })).await
 }
 
-async fn steer(house: &House, event: &str, patch: Value) {
-    let admin = house.login(Role::Admin).await;
+async fn steer(fixture: &Fixture, event: &str, patch: Value) {
+    let admin = fixture.login(Role::Admin).await;
     let path = format!("/api/events/{event}/queue");
-    house.ask("PATCH", &path).login(&admin).json(&patch).send().await.expect(200);
+    fixture.request("PATCH", &path).login(&admin).json(&patch).send().await.expect(200);
 }
 
-async fn join(house: &House, queue: &str) -> String {
-    let answer = house.ask("POST", &format!("/api/queue/{queue}/join")).send().await.expect(201);
+async fn join(fixture: &Fixture, queue: &str) -> String {
+    let answer =
+        fixture.request("POST", &format!("/api/queue/{queue}/join")).send().await.expect(201);
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-async fn claim(house: &House, queue: &str, token: &str, login: &str) -> Answer {
+async fn claim(fixture: &Fixture, queue: &str, token: &str, login: &str) -> Response {
     let path = format!("/api/queue/{queue}/pass");
-    house.ask("POST", &path).login(login).header("queue-token", token).send().await
+    fixture.request("POST", &path).login(login).header("queue-token", token).send().await
 }
 
 /// Claims until it is one's turn.
-async fn admitted(house: &House, queue: &str, token: &str, login: &str) -> Answer {
+async fn admitted(fixture: &Fixture, queue: &str, token: &str, login: &str) -> Response {
     loop {
-        let answer = claim(house, queue, token, login).await;
+        let answer = claim(fixture, queue, token, login).await;
         if answer.status != 202 {
             return answer;
         }
@@ -40,27 +41,27 @@ async fn admitted(house: &House, queue: &str, token: &str, login: &str) -> Answe
 
 #[tokio::test]
 async fn the_board_is_public_and_tagged() {
-    let house = House::open().await;
-    let event = paused(&house).await;
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
     let path = format!("/api/queue/{event}");
-    let board = house.get(&path).await.expect(200);
+    let board = fixture.get(&path).await.expect(200);
     assert_eq!(board.header("cache-control"), Some("public, max-age=1"));
     assert_eq!(board.header("x-request-id"), None, "everyone gets the same bytes");
     assert_eq!(board.json()["state"], "paused");
     let etag = board.header("etag").unwrap();
-    let same = house.ask("GET", &path).header("if-none-match", etag).send().await;
+    let same = fixture.request("GET", &path).header("if-none-match", etag).send().await;
     // The board is made anew about once a second; it either is the same or it is whole.
     assert!(same.status == 304 && same.body.is_empty() || same.status == 200);
-    assert_eq!(house.get("/api/queue/none").await.refusal(), (404, "not_found".into()));
-    assert_eq!(house.get(&format!("{path}?x=1")).await.status, 422);
+    assert_eq!(fixture.get("/api/queue/none").await.refusal(), (404, "not_found".into()));
+    assert_eq!(fixture.get(&format!("{path}?x=1")).await.status, 422);
 }
 
 #[tokio::test]
 async fn a_place_is_kept_by_its_token() {
-    let house = House::open().await;
-    let event = paused(&house).await;
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
     let path = format!("/api/queue/{event}/join");
-    let joined = house.ask("POST", &path).json(&json!({})).send().await.expect(201);
+    let joined = fixture.request("POST", &path).json(&json!({})).send().await.expect(201);
     let token = joined.json()["token"].as_str().unwrap().to_owned();
     assert_eq!(joined.json()["state"], "waiting");
     assert_eq!(joined.header("cache-control"), Some("no-store"));
@@ -70,93 +71,97 @@ async fn a_place_is_kept_by_its_token() {
     }
     assert!(!cookie.contains("Secure"));
 
-    let again = house.ask("POST", &path).header("queue-token", &token).send().await.expect(200);
+    let again =
+        fixture.request("POST", &path).header("queue-token", &token).send().await.expect(200);
     assert_eq!(again.json()["number"], joined.json()["number"]);
     let by_cookie = cookie.split(';').next().unwrap();
-    let again = house.ask("POST", &path).header("cookie", by_cookie).send().await.expect(200);
+    let again = fixture.request("POST", &path).header("cookie", by_cookie).send().await.expect(200);
     assert_eq!(again.json()["entry"], joined.json()["entry"]);
-    let forged = house.ask("POST", &path).header("queue-token", "forged").send().await.expect(201);
+    let forged =
+        fixture.request("POST", &path).header("queue-token", "forged").send().await.expect(201);
     assert_ne!(forged.json()["number"], joined.json()["number"]);
 
     let me = format!("/api/queue/{event}/me");
-    let standing = house.ask("GET", &me).header("queue-token", &token).send().await.expect(200);
+    let standing =
+        fixture.request("GET", &me).header("queue-token", &token).send().await.expect(200);
     assert_eq!(standing.json()["number"], joined.json()["number"]);
     assert_eq!(standing.json()["paused"], true);
-    house.ask("GET", &me).header("cookie", by_cookie).send().await.expect(200);
-    let other = paused(&house).await;
+    fixture.request("GET", &me).header("cookie", by_cookie).send().await.expect(200);
+    let other = paused(&fixture).await;
     let elsewhere = format!("/api/queue/{other}/me");
     for (path, token) in [(&me, "forged"), (&elsewhere, token.as_str())] {
-        let refused = house.ask("GET", path).header("queue-token", token).send().await;
+        let refused = fixture.request("GET", path).header("queue-token", token).send().await;
         assert_eq!(refused.refusal(), (401, "unauthenticated".into()), "{path}");
     }
-    assert_eq!(house.get(&me).await.refusal(), (401, "unauthenticated".into()));
-    let missing = house.ask("POST", "/api/queue/none/join").send().await;
+    assert_eq!(fixture.get(&me).await.refusal(), (401, "unauthenticated".into()));
+    let missing = fixture.request("POST", "/api/queue/none/join").send().await;
     assert_eq!(missing.refusal(), (404, "not_found".into()));
 }
 
 #[tokio::test]
 async fn cookies_are_secure_where_tls_ends_in_front() {
-    let house = House::with(|config| config.cookies_secure = true).await;
-    let event = paused(&house).await;
-    let joined = house.ask("POST", &format!("/api/queue/{event}/join")).send().await.expect(201);
+    let fixture = Fixture::with(|config| config.cookies_secure = true).await;
+    let event = paused(&fixture).await;
+    let joined =
+        fixture.request("POST", &format!("/api/queue/{event}/join")).send().await.expect(201);
     assert!(joined.header("set-cookie").unwrap().contains("; Secure"));
 }
 
 #[tokio::test]
 async fn whoever_is_called_gets_one_pass() {
-    let house = House::open().await;
-    let event = paused(&house).await;
-    let (token, login) = (join(&house, &event).await, house.login(Role::User).await);
-    let early = claim(&house, &event, &token, &login).await.expect(202);
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
+    let (token, login) = (join(&fixture, &event).await, fixture.login(Role::User).await);
+    let early = claim(&fixture, &event, &token, &login).await.expect(202);
     assert_eq!(early.json()["state"], "waiting");
-    let anonymous = house.ask("POST", &format!("/api/queue/{event}/pass"));
+    let anonymous = fixture.request("POST", &format!("/api/queue/{event}/pass"));
     let anonymous = anonymous.header("queue-token", &token).send().await;
     assert_eq!(anonymous.refusal(), (401, "unauthenticated".into()));
 
-    steer(&house, &event, json!({ "state": "open" })).await;
-    let first = admitted(&house, &event, &token, &login).await.expect(200);
+    steer(&fixture, &event, json!({ "state": "open" })).await;
+    let first = admitted(&fixture, &event, &token, &login).await.expect(200);
     assert!(first.json()["expires_in"].as_i64().unwrap() > 0);
     assert_eq!(first.json()["pass"], first.header("admission-pass").unwrap());
     assert!(first.header("set-cookie").unwrap().contains("HttpOnly"));
-    let again = claim(&house, &event, &token, &login).await.expect(200);
+    let again = claim(&fixture, &event, &token, &login).await.expect(200);
     assert_eq!(again.json()["pass"], first.json()["pass"]);
-    let thief = house.login(Role::User).await;
-    let stolen = claim(&house, &event, &token, &thief).await;
+    let thief = fixture.login(Role::User).await;
+    let stolen = claim(&fixture, &event, &token, &thief).await;
     assert_eq!(stolen.refusal(), (409, "token_used".into()));
 }
 
 #[tokio::test]
 async fn the_pass_gates_the_lock() {
-    let house = House::open().await;
-    let event = paused(&house).await;
-    let (token, login) = (join(&house, &event).await, house.login(Role::User).await);
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
+    let (token, login) = (join(&fixture, &event).await, fixture.login(Role::User).await);
     let lock = json!({ "event_id": event, "seat_number": 1 });
-    let refused = house.post("/api/tickets/lock", &login, &lock).await;
+    let refused = fixture.post("/api/tickets/lock", &login, &lock).await;
     assert_eq!(refused.refusal(), (403, "queue_required".into()));
     assert_eq!(refused.json()["join"], format!("/api/queue/{event}/join"));
 
-    steer(&house, &event, json!({ "state": "open" })).await;
-    let pass = admitted(&house, &event, &token, &login).await.expect(200);
+    steer(&fixture, &event, json!({ "state": "open" })).await;
+    let pass = admitted(&fixture, &event, &token, &login).await.expect(200);
     let pass = pass.header("admission-pass").unwrap().to_owned();
-    steer(&house, &event, json!({ "state": "paused" })).await;
+    steer(&fixture, &event, json!({ "state": "paused" })).await;
     let with = |login: &str, pass: &str| {
-        let ask = house.ask("POST", "/api/tickets/lock").login(login).json(&lock);
-        ask.header("admission-pass", pass).send()
+        let request = fixture.request("POST", "/api/tickets/lock").login(login).json(&lock);
+        request.header("admission-pass", pass).send()
     };
-    let thief = house.login(Role::User).await;
+    let thief = fixture.login(Role::User).await;
     for (login, pass) in [(&thief, pass.as_str()), (&login, "forged"), (&login, "")] {
         let refused = with(login, pass).await;
         assert_eq!(refused.refusal(), (403, "pass_invalid".into()), "{pass}");
     }
-    let other = house.event(json!({ "total_seats": 1 })).await;
+    let other = fixture.event(json!({ "total_seats": 1 })).await;
     let elsewhere = json!({ "event_id": other, "seat_number": 1 });
-    let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&elsewhere);
-    let refused = ask.header("admission-pass", &pass).send().await;
+    let request = fixture.request("POST", "/api/tickets/lock").login(&login).json(&elsewhere);
+    let refused = request.header("admission-pass", &pass).send().await;
     assert_eq!(refused.refusal(), (403, "pass_invalid".into()), "another event's queue");
     let held = with(&login, &pass).await.expect(200);
     assert_eq!(held.header("admission-pass"), None, "it has its pass already");
 
-    let leave = house.ask("DELETE", &format!("/api/queue/{event}/me"));
+    let leave = fixture.request("DELETE", &format!("/api/queue/{event}/me"));
     leave.header("admission-pass", &pass).send().await.expect(204);
     let late = with(&login, &pass).await;
     assert_eq!(late.refusal(), (403, "pass_invalid".into()), "the slot was given back");
@@ -164,34 +169,34 @@ async fn the_pass_gates_the_lock() {
 
 #[tokio::test]
 async fn an_old_cookie_is_nobodys_claim() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 9 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 9 })).await;
+    let login = fixture.login(Role::User).await;
     let lock = json!({ "event_id": event, "seat_number": 1 });
     let cookie = format!("tidegate_pass_{event}=stale");
-    let ask = house.ask("POST", "/api/tickets/lock").login(&login).json(&lock);
-    ask.header("cookie", &cookie).send().await.expect(200);
+    let request = fixture.request("POST", "/api/tickets/lock").login(&login).json(&lock);
+    request.header("cookie", &cookie).send().await.expect(200);
 }
 
 #[tokio::test]
 async fn leaving_needs_a_proof_and_closing_ends_the_line() {
-    let house = House::open().await;
-    let event = paused(&house).await;
-    let token = join(&house, &event).await;
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
+    let token = join(&fixture, &event).await;
     let me = format!("/api/queue/{event}/me");
-    let anonymous = house.ask("DELETE", &me).send().await;
+    let anonymous = fixture.request("DELETE", &me).send().await;
     assert_eq!(anonymous.refusal(), (401, "unauthenticated".into()));
-    house.ask("DELETE", &me).header("queue-token", &token).send().await.expect(204);
-    house.ask("DELETE", &me).header("queue-token", &token).send().await.expect(204);
+    fixture.request("DELETE", &me).header("queue-token", &token).send().await.expect(204);
+    fixture.request("DELETE", &me).header("queue-token", &token).send().await.expect(204);
 
-    steer(&house, &event, json!({ "state": "closed" })).await;
-    let login = house.login(Role::User).await;
-    let late = house.ask("POST", &format!("/api/queue/{event}/join")).send().await;
+    steer(&fixture, &event, json!({ "state": "closed" })).await;
+    let login = fixture.login(Role::User).await;
+    let late = fixture.request("POST", &format!("/api/queue/{event}/join")).send().await;
     assert_eq!(late.refusal(), (409, "queue_closed".into()));
     let lock = json!({ "event_id": event, "seat_number": 1 });
-    let late = house.post("/api/tickets/lock", &login, &lock).await;
+    let late = fixture.post("/api/tickets/lock", &login, &lock).await;
     assert_eq!(late.refusal(), (409, "queue_closed".into()));
-    let shown = house.get(&format!("/api/events/{event}")).await.json();
+    let shown = fixture.get(&format!("/api/events/{event}")).await.json();
     assert_eq!(shown["status"], "closed");
 }
 
@@ -208,11 +213,11 @@ async fn until(stream: &mut TcpStream, seen: &mut String, text: &str) -> bool {
         }
         true
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("an event comes")
+    tokio::time::timeout(TEST_TIMEOUT, wait).await.expect("an event comes")
 }
 
-async fn open_stream(house: &House, event: &str, token: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+async fn open_stream(fixture: &Fixture, event: &str, token: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     let head = format!(
         "GET /api/queue/{event}/stream HTTP/1.1\r\nhost: test\r\nqueue-token: {token}\r\n\r\n"
     );
@@ -222,49 +227,49 @@ async fn open_stream(house: &House, event: &str, token: &str) -> TcpStream {
 
 #[tokio::test]
 async fn a_stream_tells_each_change_and_ends_with_the_line() {
-    let house = House::open().await;
-    let event = paused(&house).await;
-    let token = join(&house, &event).await;
-    let (mut stream, mut seen) = (open_stream(&house, &event, &token).await, String::new());
+    let fixture = Fixture::open().await;
+    let event = paused(&fixture).await;
+    let token = join(&fixture, &event).await;
+    let (mut stream, mut seen) = (open_stream(&fixture, &event, &token).await, String::new());
     assert!(until(&mut stream, &mut seen, "event: status\ndata: {").await);
     assert!(seen.contains("text/event-stream") && seen.contains("no-store"), "{seen}");
     assert!(seen.contains("\"waiting\""), "{seen}");
-    steer(&house, &event, json!({ "state": "open" })).await;
+    steer(&fixture, &event, json!({ "state": "open" })).await;
     assert!(until(&mut stream, &mut seen, "\"ready\"").await, "{seen}");
-    steer(&house, &event, json!({ "state": "closed" })).await;
+    steer(&fixture, &event, json!({ "state": "closed" })).await;
     assert!(until(&mut stream, &mut seen, "\"closed\"").await, "{seen}");
     assert!(until(&mut stream, &mut seen, "\r\n0\r\n\r\n").await, "the stream ends: {seen}");
 }
 
 #[tokio::test]
 async fn a_quiet_stream_says_that_it_lives_and_a_drain_ends_it() {
-    let house = House::with(|config| config.stream_heartbeat_ms = 50).await;
-    let event = paused(&house).await;
-    let token = join(&house, &event).await;
-    let (mut stream, mut seen) = (open_stream(&house, &event, &token).await, String::new());
+    let fixture = Fixture::with(|config| config.stream_heartbeat_ms = 50).await;
+    let event = paused(&fixture).await;
+    let token = join(&fixture, &event).await;
+    let (mut stream, mut seen) = (open_stream(&fixture, &event, &token).await, String::new());
     assert!(until(&mut stream, &mut seen, ": still here").await, "{seen}");
-    house.front.cancel();
+    fixture.front.cancel();
     assert!(until(&mut stream, &mut seen, "\r\n0\r\n\r\n").await, "{seen}");
 }
 
 #[tokio::test]
 async fn streams_are_bounded() {
-    let house = House::with(|config| config.streams_max = 1).await;
-    let event = paused(&house).await;
-    let token = join(&house, &event).await;
-    let (mut first, mut seen) = (open_stream(&house, &event, &token).await, String::new());
+    let fixture = Fixture::with(|config| config.streams_max = 1).await;
+    let event = paused(&fixture).await;
+    let token = join(&fixture, &event).await;
+    let (mut first, mut seen) = (open_stream(&fixture, &event, &token).await, String::new());
     assert!(until(&mut first, &mut seen, "event: status").await);
     let path = format!("/api/queue/{event}/stream");
-    let second = house.ask("GET", &path).header("queue-token", &token).send().await;
+    let second = fixture.request("GET", &path).header("queue-token", &token).send().await;
     assert_eq!(second.refusal(), (503, "unavailable".into()));
     assert!(second.header("retry-after").is_some());
     drop(first);
     loop {
-        let (mut third, mut seen) = (open_stream(&house, &event, &token).await, String::new());
+        let (mut third, mut seen) = (open_stream(&fixture, &event, &token).await, String::new());
         if until(&mut third, &mut seen, "event: status").await || !seen.contains(" 503 ") {
             break;
         }
     }
-    let forged = house.ask("GET", &path).header("queue-token", "forged").send().await;
+    let forged = fixture.request("GET", &path).header("queue-token", "forged").send().await;
     assert_eq!(forged.refusal(), (401, "unauthenticated".into()));
 }

@@ -1,48 +1,48 @@
 //! Locking seats, straight through while nobody waits.
-use crate::house::House;
+use crate::fixture::Fixture;
 use ledger::Role;
 use serde_json::json;
 
 #[tokio::test]
 async fn the_oldest_clients_lock_seats() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 3 })).await;
-    let (alice, login) = house.account(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 3 })).await;
+    let (alice, login) = fixture.account(Role::User).await;
     let lock = json!({ "eventId": event, "seatNumber": 2, "userId": alice.as_str() });
-    let held = house.post("/api/tickets/lock", &login, &lock).await.expect(200);
+    let held = fixture.post("/api/tickets/lock", &login, &lock).await.expect(200);
     assert_eq!(held.json()["message"], "Seat locked successfully!");
     assert_eq!(held.json()["seats"], json!(["main-A-2"]));
     assert_eq!(held.json()["total"], json!({ "minor": 4_500, "currency": "EUR" }));
     assert!((1..=300).contains(&held.json()["expires_in"].as_i64().unwrap()));
     assert!(held.header("admission-pass").is_some(), "admitted on the spot");
 
-    let again = house.post("/api/tickets/lock", &login, &lock).await.expect(200);
+    let again = fixture.post("/api/tickets/lock", &login, &lock).await.expect(200);
     assert_eq!(again.json()["hold_id"], held.json()["hold_id"], "one's own seats again");
 
-    let (bob, other) = house.account(Role::User).await;
+    let (bob, other) = fixture.account(Role::User).await;
     let lock = json!({ "eventId": event, "seatNumber": 2, "userId": bob.as_str() });
-    let taken = house.post("/api/tickets/lock", &other, &lock).await;
+    let taken = fixture.post("/api/tickets/lock", &other, &lock).await;
     assert_eq!(taken.refusal(), (409, "seat_taken".into()));
     assert_eq!(taken.json()["error"], "Seat already locked!");
     assert!(taken.header("admission-pass").is_some(), "the pass is kept all the same");
 
     let posing = json!({ "eventId": event, "seatNumber": 3, "userId": alice.as_str() });
-    let refused = house.post("/api/tickets/lock", &other, &posing).await;
+    let refused = fixture.post("/api/tickets/lock", &other, &posing).await;
     assert_eq!(refused.refusal(), (403, "user_mismatch".into()));
-    let anonymous = house.ask("POST", "/api/tickets/lock").json(&lock).send().await;
+    let anonymous = fixture.request("POST", "/api/tickets/lock").json(&lock).send().await;
     assert_eq!(anonymous.refusal(), (401, "unauthenticated".into()));
 }
 
 #[tokio::test]
 async fn parties_sit_together_or_not_at_all() {
-    let house = House::open().await;
+    let fixture = Fixture::open().await;
     let sections = json!([
         { "id": "stalls", "name": "Stalls", "rows": [{ "name": "A", "seats": 4 }] },
         { "id": "floor", "name": "Floor", "capacity": 2 },
     ]);
-    let event = house.event(json!({ "sections": sections })).await;
-    let login = house.login(Role::User).await;
-    let lock = |body| house.post("/api/tickets/lock", &login, body);
+    let event = fixture.event(json!({ "sections": sections })).await;
+    let login = fixture.login(Role::User).await;
+    let lock = |body| fixture.post("/api/tickets/lock", &login, body);
     let pair = json!({ "event_id": event, "seats": ["A-1", "stalls-A-3"] });
     let held = lock(&pair).await.expect(200).json();
     assert_eq!(held["seats"], json!(["stalls-A-1", "stalls-A-3"]));
@@ -54,60 +54,60 @@ async fn parties_sit_together_or_not_at_all() {
     assert_eq!(floor["items"].as_array().unwrap().len(), 2);
     assert!(floor["items"][0]["seat"].is_null());
 
-    let other = house.login(Role::User).await;
+    let other = fixture.login(Role::User).await;
     let together = json!({ "event_id": event, "best_available": { "quantity": 2 } });
-    let none = house.post("/api/tickets/lock", &other, &together).await;
+    let none = fixture.post("/api/tickets/lock", &other, &together).await;
     assert_eq!(none.refusal(), (409, "sold_out".into()), "A-2 and A-4 are apart");
     let one = json!({ "event_id": event, "seats": ["A-2", "A-3"] });
-    let taken = house.post("/api/tickets/lock", &other, &one).await;
+    let taken = fixture.post("/api/tickets/lock", &other, &one).await;
     assert_eq!(taken.refusal(), (409, "seat_taken".into()));
     let free = json!({ "event_id": event, "seat_number": "A-2" });
-    house.post("/api/tickets/lock", &other, &free).await.expect(200);
+    fixture.post("/api/tickets/lock", &other, &free).await.expect(200);
 }
 
 #[tokio::test]
 async fn one_account_has_only_so_many() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 5, "seats_per_account_max": 2 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 5, "seats_per_account_max": 2 })).await;
+    let login = fixture.login(Role::User).await;
     let many = json!({ "event_id": event, "seats": [1, 2, 3] });
-    let refused = house.post("/api/tickets/lock", &login, &many).await;
+    let refused = fixture.post("/api/tickets/lock", &login, &many).await;
     assert_eq!(refused.refusal(), (409, "seats_cap".into()));
 }
 
 #[tokio::test]
 async fn holds_are_listed_and_let_go_by_their_holder() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 2 })).await;
-    let [login, other] = [house.login(Role::User).await, house.login(Role::User).await];
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 2 })).await;
+    let [login, other] = [fixture.login(Role::User).await, fixture.login(Role::User).await];
     let lock = json!({ "event_id": event, "seat_number": "1" });
-    let hold = house.post("/api/tickets/lock", &login, &lock).await.expect(200).json();
+    let hold = fixture.post("/api/tickets/lock", &login, &lock).await.expect(200).json();
     let mine = format!("/api/tickets/lock?event_id={event}");
-    let listed = house.ask("GET", &mine).login(&login).send().await.expect(200).json();
+    let listed = fixture.request("GET", &mine).login(&login).send().await.expect(200).json();
     assert_eq!(listed["items"][0]["hold_id"], hold["hold_id"]);
-    let theirs = house.ask("GET", &mine).login(&other).send().await.expect(200).json();
+    let theirs = fixture.request("GET", &mine).login(&other).send().await.expect(200).json();
     assert_eq!(theirs["items"], json!([]));
-    let bare = house.ask("GET", "/api/tickets/lock").login(&login).send().await;
+    let bare = fixture.request("GET", "/api/tickets/lock").login(&login).send().await;
     assert_eq!(bare.fields(), ["event_id"]);
 
     let path = format!("/api/tickets/lock/{}", hold["hold_id"].as_str().unwrap());
-    let admin = house.login(Role::Admin).await;
+    let admin = fixture.login(Role::Admin).await;
     for stranger in [&other, &admin] {
-        let refused = house.ask("DELETE", &path).login(stranger).send().await;
+        let refused = fixture.request("DELETE", &path).login(stranger).send().await;
         assert_eq!(refused.refusal(), (403, "not_holder".into()));
     }
-    assert_eq!(house.ask("DELETE", &path).send().await.status, 401);
-    house.ask("DELETE", &path).login(&login).send().await.expect(204);
-    let gone = house.ask("DELETE", &path).login(&login).send().await;
+    assert_eq!(fixture.request("DELETE", &path).send().await.status, 401);
+    fixture.request("DELETE", &path).login(&login).send().await.expect(204);
+    let gone = fixture.request("DELETE", &path).login(&login).send().await;
     assert_eq!(gone.refusal(), (404, "not_found".into()));
-    house.post("/api/tickets/lock", &other, &lock).await.expect(200);
+    fixture.post("/api/tickets/lock", &other, &lock).await.expect(200);
 }
 
 #[tokio::test]
 async fn wishes_are_refused_before_anybody_is_admitted() {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 2 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 2 })).await;
+    let login = fixture.login(Role::User).await;
     for (body, field) in [
         (json!({ "event_id": event }), "seat_number"),
         (json!({ "event_id": event, "seat_number": 3 }), "seat_number"),
@@ -116,7 +116,7 @@ async fn wishes_are_refused_before_anybody_is_admitted() {
         (json!({ "event_id": event, "seat_number": 1, "total": { "minor": 0 } }), "total"),
         (json!({ "event_id": 5, "seat_number": 1 }), "event_id"),
     ] {
-        let answer = house.post("/api/tickets/lock", &login, &body).await;
+        let answer = fixture.post("/api/tickets/lock", &login, &body).await;
         assert!(answer.header("admission-pass").is_none());
         assert_eq!(answer.fields(), [field], "{body}");
     }

@@ -1,44 +1,44 @@
 //! Tickets and the gate.
-use crate::house::{House, Pay};
+use crate::fixture::{Fixture, Pay};
 use ledger::{Role, TicketId};
 use serde_json::{Value, json};
 
 struct Bought {
-    house: House,
+    fixture: Fixture,
     login: String,
     booking: String,
     ticket: String,
 }
 
 async fn bought() -> Bought {
-    let house = House::open().await;
-    let event = house.event(json!({ "total_seats": 1 })).await;
-    let login = house.login(Role::User).await;
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1 })).await;
+    let login = fixture.login(Role::User).await;
     let seat = json!({ "event_id": event, "seat_number": 1 });
-    house.post("/api/tickets/lock", &login, &seat).await.expect(200);
-    let booked = house.post("/api/tickets/book", &login, &seat).await.expect(202).json();
-    house.pay(Pay::Yes).await;
+    fixture.post("/api/tickets/lock", &login, &seat).await.expect(200);
+    let booked = fixture.post("/api/tickets/book", &login, &seat).await.expect(202).json();
+    fixture.pay(Pay::Yes).await;
     let path = format!("{}?wait=20", booked["status_url"].as_str().unwrap());
     let shown = loop {
-        let shown = house.ask("GET", &path).login(&login).send().await.expect(200).json();
+        let shown = fixture.request("GET", &path).login(&login).send().await.expect(200).json();
         if shown["status"] == "confirmed" {
             break shown;
         }
     };
     let ticket = shown["tickets"][0]["ticket_id"].as_str().unwrap().to_owned();
     let booking = shown["id"].as_str().unwrap().to_owned();
-    Bought { house, login, booking, ticket }
+    Bought { fixture, login, booking, ticket }
 }
 
 impl Bought {
     async fn shown(&self) -> Value {
         let path = format!("/api/tickets/{}", self.ticket);
-        self.house.ask("GET", &path).login(&self.login).send().await.expect(200).json()
+        self.fixture.request("GET", &path).login(&self.login).send().await.expect(200).json()
     }
 
     async fn scan(&self, gate: &str, signed: &str) -> Value {
         let body = json!({ "ticket": signed });
-        self.house.post("/api/tickets/verify", gate, &body).await.expect(200).json()
+        self.fixture.post("/api/tickets/verify", gate, &body).await.expect(200).json()
     }
 }
 
@@ -48,7 +48,7 @@ async fn a_ticket_is_used_once() {
     let ticket = bought.shown().await;
     assert_eq!((&ticket["status"], &ticket["seat"]), (&json!("valid"), &json!("main-A-1")));
     let signed = ticket["ticket"].as_str().unwrap();
-    let gate = bought.house.login(Role::Gate).await;
+    let gate = bought.fixture.login(Role::Gate).await;
     let first = bought.scan(&gate, signed).await;
     assert_eq!((&first["result"], &first["seat"]), (&json!("valid"), &json!("main-A-1")));
     let second = bought.scan(&gate, signed).await;
@@ -61,10 +61,10 @@ async fn a_ticket_is_used_once() {
 async fn a_scan_whose_answer_was_lost_is_valid_again_under_its_key() {
     let bought = bought().await;
     let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
-    let gate = bought.house.login(Role::Gate).await;
+    let gate = bought.fixture.login(Role::Gate).await;
     let scan = || {
-        let ask = bought.house.ask("POST", "/api/tickets/verify").login(&gate);
-        ask.header("idempotency-key", "scan-1").json(&json!({ "ticket": signed })).send()
+        let request = bought.fixture.request("POST", "/api/tickets/verify").login(&gate);
+        request.header("idempotency-key", "scan-1").json(&json!({ "ticket": signed })).send()
     };
     let first = scan().await.expect(200).json();
     assert_eq!(first["result"], "valid");
@@ -76,15 +76,15 @@ async fn a_cancelled_ticket_is_void() {
     let bought = bought().await;
     let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
     let path = format!("/api/bookings/{}/cancel", bought.booking);
-    bought.house.ask("POST", &path).login(&bought.login).send().await.expect(202);
-    bought.house.pay(Pay::Yes).await;
+    bought.fixture.request("POST", &path).login(&bought.login).send().await.expect(202);
+    bought.fixture.pay(Pay::Yes).await;
     let ticket = bought.shown().await;
     assert_eq!(ticket["status"], "void");
     assert!(ticket["ticket"].is_null());
     let picture = format!("/api/tickets/{}.svg", bought.ticket);
-    let gone = bought.house.ask("GET", &picture).login(&bought.login).send().await;
+    let gone = bought.fixture.request("GET", &picture).login(&bought.login).send().await;
     assert_eq!(gone.refusal(), (404, "not_found".into()));
-    let gate = bought.house.login(Role::Gate).await;
+    let gate = bought.fixture.login(Role::Gate).await;
     assert_eq!(bought.scan(&gate, &signed).await["result"], "void");
 }
 
@@ -92,44 +92,44 @@ async fn a_cancelled_ticket_is_void() {
 async fn pictures_and_tickets_are_their_owners() {
     let bought = bought().await;
     let [other, gate, admin] = [
-        bought.house.login(Role::User).await,
-        bought.house.login(Role::Gate).await,
-        bought.house.login(Role::Admin).await,
+        bought.fixture.login(Role::User).await,
+        bought.fixture.login(Role::Gate).await,
+        bought.fixture.login(Role::Admin).await,
     ];
     for (suffix, media) in
         [("", "application/json"), (".svg", "image/svg+xml"), (".png", "image/png")]
     {
         let path = format!("/api/tickets/{}{suffix}", bought.ticket);
         for login in [&bought.login, &admin] {
-            let shown = bought.house.ask("GET", &path).login(login).send().await.expect(200);
+            let shown = bought.fixture.request("GET", &path).login(login).send().await.expect(200);
             assert_eq!(shown.header("content-type"), Some(media));
             assert_eq!(shown.header("cache-control"), Some("no-store"));
         }
         for stranger in [&other, &gate] {
-            let refused = bought.house.ask("GET", &path).login(stranger).send().await;
+            let refused = bought.fixture.request("GET", &path).login(stranger).send().await;
             assert_eq!(refused.refusal(), (404, "not_found".into()), "{path}");
         }
-        assert_eq!(bought.house.get(&path).await.status, 401);
+        assert_eq!(bought.fixture.get(&path).await.status, 401);
     }
 }
 
 #[tokio::test]
 async fn forged_tickets_are_no_tickets() {
     let bought = bought().await;
-    let gate = bought.house.login(Role::Gate).await;
+    let gate = bought.fixture.login(Role::Gate).await;
     let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
-    let elsewhere = House::open().await;
+    let elsewhere = Fixture::open().await;
     let id = TicketId::parse(&bought.ticket).unwrap();
-    let known = bought.house.ledger.books.purchases.ticket(&id).await.unwrap().unwrap();
+    let known = bought.fixture.ledger.books.purchases.ticket(&id).await.unwrap().unwrap();
     let foreign = ledger::ticket::sign(&elsewhere.keys, &known, elsewhere.clock.now()).unwrap();
     let (text, _) = signed.rsplit_once('.').unwrap();
     for forged in [foreign, format!("{text}.AAAA"), gate.clone(), "x".into()] {
         let body = json!({ "ticket": forged });
-        let refused = bought.house.post("/api/tickets/verify", &gate, &body).await;
+        let refused = bought.fixture.post("/api/tickets/verify", &gate, &body).await;
         assert_eq!(refused.fields(), ["ticket"]);
     }
     for body in [json!({}), json!({ "ticket": 5 }), json!({ "ticket": "x".repeat(2_001) })] {
-        let refused = bought.house.post("/api/tickets/verify", &gate, &body).await;
+        let refused = bought.fixture.post("/api/tickets/verify", &gate, &body).await;
         assert_eq!(refused.fields(), ["ticket"]);
     }
     assert_eq!(bought.scan(&gate, &signed).await["result"], "valid");

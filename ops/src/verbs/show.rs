@@ -19,9 +19,9 @@ pub(crate) fn show_config(config: &Configuration) -> Result<(), Failure> {
     print(&text)
 }
 
-/// The OpenAPI document that the server also serves at `/openapi.json`.
-pub(crate) fn openapi() -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&ingress::document())
+/// The OpenAPI document that a server with this configuration serves at `/openapi.json`.
+pub(crate) fn openapi(config: &Configuration) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&ingress::document(&config.ingress))
         .context("writing the OpenAPI document")?;
     print(&(text + "\n"))
 }

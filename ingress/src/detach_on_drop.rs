@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 /// A future that, dropped before it is done, goes on as a task of its own. hyper drops a
 /// handler's future when the client disconnects; half a booking must not be left behind. While
 /// the client waits, no task is needed.
-pub(crate) struct Surviving<F>
+pub(crate) struct DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + Unpin + 'static,
 {
@@ -15,7 +15,7 @@ where
     tasks: TaskTracker,
 }
 
-impl<F> Surviving<F>
+impl<F> DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + Unpin + 'static,
 {
@@ -24,7 +24,7 @@ where
     }
 }
 
-impl<F> Future for Surviving<F>
+impl<F> Future for DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + Unpin + 'static,
 {
@@ -40,7 +40,7 @@ where
     }
 }
 
-impl<F> Drop for Surviving<F>
+impl<F> Drop for DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + Unpin + 'static,
 {
@@ -67,9 +67,9 @@ mod tests {
             wait.await.unwrap();
             done.send("done").unwrap();
         });
-        let mut surviving = Surviving::new(work, &tasks);
-        assert!(futures_util::poll!(&mut surviving).is_pending());
-        drop(surviving);
+        let mut detach_on_drop = DetachOnDrop::new(work, &tasks);
+        assert!(futures_util::poll!(&mut detach_on_drop).is_pending());
+        drop(detach_on_drop);
         go.send(()).unwrap();
         assert_eq!(seen.await, Ok("done"));
         tasks.close();
@@ -79,9 +79,9 @@ mod tests {
     #[tokio::test]
     async fn finished_work_is_not_begun_again() {
         let tasks = TaskTracker::new();
-        let mut surviving = Surviving::new(Box::pin(async { 7 }), &tasks);
-        assert_eq!((&mut surviving).await, 7);
-        drop(surviving);
+        let mut detach_on_drop = DetachOnDrop::new(Box::pin(async { 7 }), &tasks);
+        assert_eq!((&mut detach_on_drop).await, 7);
+        drop(detach_on_drop);
         assert!(tasks.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! A whole house in one process: an embedded ledger, the stages, and the server before them.
-use crate::client::{Answer, Ask, PATIENCE};
+//! A whole fixture in one process: an embedded ledger, the stages, and the server before them.
+use crate::client::{Request, Response, TEST_TIMEOUT};
 use crate::faulty_log::{Faults, FaultyLog};
 use allocator::{HoldSweeper, LocalSeatStore, OutcomeApplier, SeatAllocator};
 use ingress::{Config, Parts, Server, sign_login};
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waiting_room::{LocalQueueStore, Pacer, WaitingRoom};
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub address: SocketAddr,
     pub keys: Keyring,
     pub clock: Clock,
@@ -43,12 +43,12 @@ pub(crate) enum Pay {
     No,
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn open() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// A house whose server has other bounds.
+    /// A fixture whose server has other bounds.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = bounds();
         change(&mut config);
@@ -88,16 +88,16 @@ impl House {
         Self { address, keys, clock, ids, ledger, faults, _tasks: tasks, front, back, commands }
     }
 
-    pub(crate) fn ask(&self, method: &'static str, path: &str) -> Ask {
-        Ask::new(self.address, method, path)
+    pub(crate) fn request(&self, method: &'static str, path: &str) -> Request {
+        Request::new(self.address, method, path)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path).send().await
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request("GET", path).send().await
     }
 
-    pub(crate) async fn post(&self, path: &str, login: &str, body: &Value) -> Answer {
-        self.ask("POST", path).login(login).json(body).send().await
+    pub(crate) async fn post(&self, path: &str, login: &str, body: &Value) -> Response {
+        self.request("POST", path).login(login).json(body).send().await
     }
 
     /// A new account with a login, without the cost of a password.
@@ -143,7 +143,7 @@ impl House {
                 commands.commit().await.unwrap();
             }
         };
-        tokio::time::timeout(PATIENCE, paid).await.expect("a command comes");
+        tokio::time::timeout(TEST_TIMEOUT, paid).await.expect("a command comes");
     }
 
     async fn carry_out(&self, message: Message, pay: &Pay) -> bool {
@@ -173,7 +173,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.front.cancel();
         self.back.cancel();
@@ -238,7 +238,7 @@ fn allocator(
 }
 
 /// Bounds that no test meets by accident.
-fn bounds() -> Config {
+pub(crate) fn bounds() -> Config {
     Config {
         limit_address_per_second: 0,
         limit_address_burst: 0,
@@ -256,12 +256,15 @@ fn bounds() -> Config {
         keep_alive_timeout_ms: 60_000,
         body_read_timeout_ms: 30_000,
         write_timeout_ms: 30_000,
+        linger_ms: 1_000,
+        refusal_timeout_ms: 500,
         drain_timeout_ms: 30_000,
         body_bytes_max: 65_536,
         json_depth_max: 16,
         streams_max: 100,
         stream_heartbeat_ms: 15_000,
         stream_interval_ms: 20,
+        stream_retry_ms: 3_000,
         long_polls_max: 100,
         long_poll_seconds_max: 30,
         long_poll_interval_ms: 1_000,
