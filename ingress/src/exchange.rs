@@ -148,7 +148,8 @@ impl Exchange {
         Ok(Received { bytes, depth_max })
     }
 
-    /// Reads the query string by `fields`.
+    /// Reads the query string by `fields`. Parameters of others, such as those that campaigns add
+    /// to a link, are ignored.
     pub(crate) fn query<T>(
         &self,
         fields: impl Fn(&mut Fields<'_>) -> Option<T>,
@@ -159,12 +160,8 @@ impl Exchange {
                 Problem::new(Code::Malformed, error.to_string())
             }
         })?;
-        let read = read_object(parameters, Unknown::Refused, fields);
+        let read = read_object(parameters, Unknown::Ignored, fields);
         read.map_err(|Wrong(errors)| Problem::validation(errors))
-    }
-
-    pub(crate) fn no_query(&self) -> Result<(), Problem> {
-        if self.head.uri.query().is_none() { Ok(()) } else { self.query(|_| Some(())) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Query strings, read as strictly as bodies.
+//! Query strings: their parameters, each at most once.
 use crate::json::{Json, snake_case};
 
 /// Why a query string cannot be read.
@@ -10,10 +10,14 @@ pub(crate) enum BadQuery {
     NotEncoded,
 }
 
+/// No route takes nearly as many; what follows is not looked at.
+const PARAMETERS_MAX: usize = 64;
+
 /// The parameters as an object of texts.
 pub(crate) fn read(query: &str) -> Result<Json, BadQuery> {
     let mut fields: Vec<(String, Json)> = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    for pair in pairs.take(PARAMETERS_MAX) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let sent = decoded(name, true).ok_or(BadQuery::NotEncoded)?;
         let value = decoded(value, true).ok_or(BadQuery::NotEncoded)?;
@@ -69,5 +73,17 @@ mod tests {
         ] {
             assert_eq!(read(query), expected, "{query}");
         }
+    }
+
+    #[test]
+    fn only_so_many_parameters_are_read() {
+        let query: String = (0..100_000).map(|n| format!("p{n}=%zz&")).collect();
+        let sound = query.replace("%zz", "1");
+        let Ok(Json::Object(read_ones)) = read(&sound) else { panic!("they are sound") };
+        assert_eq!(read_ones.len(), PARAMETERS_MAX);
+        // The first that is not read is not decoded either.
+        let ones: Vec<_> = sound.split('&').take(PARAMETERS_MAX).collect();
+        assert!(read(&format!("{}&x=%zz", ones.join("&"))).is_ok());
+        assert_eq!(read(&query), Err(BadQuery::NotEncoded));
     }
 }

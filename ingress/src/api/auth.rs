@@ -70,7 +70,6 @@ pub(crate) static CREDENTIALS: Form<Credentials> = Form {
 
 pub(crate) async fn register(mut exchange: Exchange) -> Outcome {
     exchange.app().limits.register(exchange.client)?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     let credentials = received.read(&REGISTRATION)?;
     // Nobody is logged in yet: a key belongs to the name it is used for.
@@ -102,7 +101,6 @@ async fn create(exchange: &Exchange, credentials: Credentials) -> Outcome {
 
 pub(crate) async fn login(mut exchange: Exchange) -> Outcome {
     exchange.app().limits.login(exchange.client)?;
-    exchange.no_query()?;
     let Credentials { username, password } = exchange.receive().await?.read(&CREDENTIALS)?;
     let app = exchange.app();
     let account = app.books.accounts.by_name(&username).await?;

@@ -131,7 +131,6 @@ pub(crate) static BOOK: Form<BookForm> = Form {
 
 pub(crate) async fn book(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     let form = received.read(&BOOK)?;
     same_user(form.user_id.as_deref(), &login)?;
@@ -192,7 +191,6 @@ pub(crate) async fn list(exchange: Exchange) -> Outcome {
 
 pub(crate) async fn cancel(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     received.read_nothing()?;
     let id = exchange.id(BookingId::parse)?;

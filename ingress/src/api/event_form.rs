@@ -52,7 +52,31 @@ pub fn parse_event(
 
 enum Seats {
     Total(u32),
-    Sections(Vec<Section>),
+    Sections(Vec<SectionForm>),
+}
+
+/// A section as it was sent: seats that are only counted are not made yet.
+struct SectionForm {
+    id: SectionId,
+    name: String,
+    price: Money,
+    seating: SeatingForm,
+}
+
+enum SeatingForm {
+    Rows(Vec<RowForm>),
+    Capacity(u32),
+}
+
+struct RowForm {
+    name: String,
+    seats: RowSeats,
+}
+
+enum RowSeats {
+    Count(u32),
+    /// `None` is an aisle.
+    Names(Vec<Option<String>>),
 }
 
 /// A new event.
@@ -79,7 +103,7 @@ pub(crate) static QUEUE_PATCH: Form<QueuePatch> = Form {
     fields: queue_patch,
 };
 
-static NEW_SECTION: Form<Section> = Form {
+static NEW_SECTION: Form<SectionForm> = Form {
     name: "NewSection",
     says: "A section of a new event: rows of seats, or places without numbers.",
     example: r#"{"id": "floor", "name": "Floor", "price": {"minor": 4500, "currency": "EUR"},
@@ -87,7 +111,7 @@ static NEW_SECTION: Form<Section> = Form {
     fields: section,
 };
 
-static NEW_ROW: Form<Row> = Form {
+static NEW_ROW: Form<RowForm> = Form {
     name: "NewRow",
     says: "A row of seats.",
     example: r#"{"name": "B", "seats": ["1", null, "2"]}"#,
@@ -95,7 +119,7 @@ static NEW_ROW: Form<Row> = Form {
         let name = fields.required("name", text(1..=SEAT_NAME_MAX), "The row's name.");
         let says = "How many seats, numbered from 1; or their names, null for an aisle.";
         let seats = fields.required("seats", row_seats(), says);
-        Some(Row { name: name?, seats: seats? })
+        Some(RowForm { name: name?, seats: seats? })
     },
 };
 
@@ -186,7 +210,15 @@ impl EventForm {
     ) -> Result<(Event, Option<QueueSettings>), Problem> {
         let layout = match self.seats {
             Seats::Total(total) => Layout::plain(total, DEFAULT_PRICE),
-            Seats::Sections(sections) => Layout::new(sections),
+            Seats::Sections(sections) => {
+                // Counted before they are made: a short text may ask for very many.
+                let places: u64 = sections.iter().map(SectionForm::places).sum();
+                if places > PLACES_MAX.into() {
+                    let message = format!("an event has at most {PLACES_MAX} seats");
+                    return Err(Problem::field("sections", message));
+                }
+                Layout::new(sections.into_iter().map(SectionForm::section).collect())
+            }
         };
         let layout = layout.map_err(|error| Problem::field(error.field, error.message))?;
         let on_sale_at = self.on_sale_at.unwrap_or(now);
@@ -208,6 +240,40 @@ impl EventForm {
             created_at: now,
         };
         Ok((event, own_queue))
+    }
+}
+
+impl SectionForm {
+    fn places(&self) -> u64 {
+        match &self.seating {
+            SeatingForm::Capacity(capacity) => (*capacity).into(),
+            SeatingForm::Rows(rows) => rows.iter().map(RowForm::places).sum(),
+        }
+    }
+
+    fn section(self) -> Section {
+        let seating = match self.seating {
+            SeatingForm::Capacity(capacity) => Seating::Capacity(capacity),
+            SeatingForm::Rows(rows) => Seating::Rows(rows.into_iter().map(RowForm::row).collect()),
+        };
+        Section { id: self.id, name: self.name, price: self.price, seating }
+    }
+}
+
+impl RowForm {
+    fn places(&self) -> u64 {
+        match &self.seats {
+            RowSeats::Count(count) => (*count).into(),
+            RowSeats::Names(names) => names.iter().flatten().count() as u64,
+        }
+    }
+
+    fn row(self) -> Row {
+        let seats = match self.seats {
+            RowSeats::Count(count) => (1..=count).map(|n| Some(n.to_string())).collect(),
+            RowSeats::Names(names) => names,
+        };
+        Row { name: self.name, seats }
     }
 }
 
@@ -244,7 +310,7 @@ fn seats(fields: &mut Fields<'_>) -> Option<Seats> {
     total.map(Seats::Total).or(sections.map(Seats::Sections))
 }
 
-fn section(fields: &mut Fields<'_>) -> Option<Section> {
+fn section(fields: &mut Fields<'_>) -> Option<SectionForm> {
     let says = "The section's id, unique in the event; ids of seats begin with it.";
     let id = fields.required("id", parsed(SectionId::parse), says);
     let name = fields.required("name", text(1..=NAME_MAX), "The name that people see.");
@@ -254,22 +320,21 @@ fn section(fields: &mut Fields<'_>) -> Option<Section> {
     let rows = fields.optional("rows", list(1..=ROWS_MAX, &NEW_ROW), "The rows, front to back.");
     let says = "How many places there are without numbers.";
     let capacity = fields.optional("capacity", whole(1..=PLACES_MAX), says);
-    let seating = rows.map(Seating::Rows).or(capacity.map(Seating::Capacity));
+    let seating = rows.map(SeatingForm::Rows).or(capacity.map(SeatingForm::Capacity));
     let price = price.unwrap_or(DEFAULT_PRICE);
-    Some(Section { id: id?, name: name?, price, seating: seating? })
+    Some(SectionForm { id: id?, name: name?, price, seating: seating? })
 }
 
 /// A number of seats, or their names with `null` for an aisle.
-fn row_seats() -> impl Rule<Value = Vec<Option<String>>> {
-    let numbered = |count| (1..=count).map(|n: u32| Some(n.to_string())).collect();
+fn row_seats() -> impl Rule<Value = RowSeats> {
     let seat = either(
         map(text(1..=SEAT_NAME_MAX), Some),
         map(Null, |()| None),
         "must be a text, or null for an aisle",
     );
     either(
-        map(whole(1..=ROW_SEATS_MAX), numbered),
-        list(1..=ROW_SEATS_MAX as usize, seat),
+        map(whole(1..=ROW_SEATS_MAX), RowSeats::Count),
+        map(list(1..=ROW_SEATS_MAX as usize, seat), RowSeats::Names),
         "must be a number of seats or a list of their names",
     )
 }

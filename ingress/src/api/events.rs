@@ -201,14 +201,12 @@ pub(crate) async fn list(exchange: Exchange) -> Outcome {
 }
 
 pub(crate) async fn get(exchange: Exchange) -> Outcome {
-    exchange.no_query()?;
     let cached = named(&exchange).await?;
     Ok(public(StatusCode::OK, &shown(&exchange, &cached).await?))
 }
 
 pub(crate) async fn create(mut exchange: Exchange) -> Outcome {
     let login = exchange.login_as(Role::Admin).await?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     let form = received.read(&event_form::NEW_EVENT)?;
     let work = add(&exchange, form);
@@ -245,7 +243,6 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
 
 pub(crate) async fn patch_queue(mut exchange: Exchange) -> Outcome {
     exchange.login_as(Role::Admin).await?;
-    exchange.no_query()?;
     let patch = exchange.receive().await?.read(&event_form::QUEUE_PATCH)?;
     let cached = named(&exchange).await?;
     let changed = exchange.app().room.configure(&cached.event.queue_id, patch).await?;
@@ -263,7 +260,6 @@ pub(crate) async fn layout(exchange: Exchange) -> Outcome {
 }
 
 pub(crate) async fn seats(exchange: Exchange) -> Outcome {
-    exchange.no_query()?;
     let id = event_id(&exchange)?;
     let seats = exchange.app().seats.seats(&id).await?;
     let seats = seats.ok_or_else(|| Problem::not_found("there is no such event"))?;

@@ -120,7 +120,6 @@ pub(super) enum SeatName {
 
 pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     let form = received.read(&LOCK)?;
     same_user(form.user_id.as_deref(), &login)?;
@@ -165,7 +164,6 @@ pub(crate) async fn mine(exchange: Exchange) -> Outcome {
 
 pub(crate) async fn release(exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    exchange.no_query()?;
     let id = exchange.id(HoldId::parse)?;
     trace(field::HOLD, &id);
     match exchange.app().seats.release(&id, &login.account).await? {

@@ -136,24 +136,17 @@ shape! {
 }
 
 /// The path that a whole crowd polls: no task, no copy of the status, nothing personal. `None`
-/// when the status is not in memory, or there is something to say about the address.
+/// when the status is not in memory.
 pub(crate) fn watch_now<B>(
     app: &App,
     request: &Request<B>,
     param: Range<usize>,
 ) -> Option<Response<Body>> {
-    let uri = request.uri();
-    if uri.query().is_some() {
-        return None;
-    }
-    let status = app.room.status_now(uri.path().get(param)?)?;
+    let status = app.room.status_now(request.uri().path().get(param)?)?;
     Some(shown(request.headers(), &status))
 }
 
 pub(crate) async fn watch(exchange: Exchange) -> Outcome {
-    if exchange.head.uri.query().is_some() {
-        return Err(Problem::field("", "this address takes no parameters"));
-    }
     let queue = exchange.queue()?;
     let Some(status) = exchange.app().room.status(&queue).await? else {
         return Err(Problem::not_found("there is no such queue"));
@@ -167,7 +160,6 @@ fn shown(headers: &HeaderMap, status: &QueueStatus) -> Response<Body> {
 
 pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
     let login = exchange.maybe_login()?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     received.read_nothing()?;
     let queue = exchange.queue()?;
@@ -197,7 +189,6 @@ async fn take_place(exchange: &Exchange, queue: &QueueId, account: Option<&Accou
 }
 
 pub(crate) async fn me(exchange: Exchange) -> Outcome {
-    exchange.no_query()?;
     let token = token(&exchange)?;
     let standing = exchange.app().room.standing(&token).await?;
     Ok(response::json(StatusCode::OK, &standing))
@@ -205,7 +196,6 @@ pub(crate) async fn me(exchange: Exchange) -> Outcome {
 
 pub(crate) async fn claim(mut exchange: Exchange) -> Outcome {
     let login = exchange.login()?;
-    exchange.no_query()?;
     let received = exchange.receive().await?;
     received.read_nothing()?;
     let work = enter(&exchange, &login.account);
@@ -232,7 +222,6 @@ async fn enter(exchange: &Exchange, account: &AccountId) -> Outcome {
 }
 
 pub(crate) async fn leave(exchange: Exchange) -> Outcome {
-    exchange.no_query()?;
     for slot in slots_to_leave(&exchange)? {
         exchange.app().room.leave(&slot).await?;
     }

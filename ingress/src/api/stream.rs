@@ -19,7 +19,6 @@ use waiting_room::{PlaceState, QueueToken, Standing};
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(crate) async fn stream(exchange: Exchange) -> Outcome {
-    exchange.no_query()?;
     let token = queue::token(&exchange)?;
     let app = exchange.app();
     let Ok(permit) = app.streams.clone().try_acquire_owned() else {

@@ -110,3 +110,21 @@ async fn values_cannot_write_the_log_or_the_headers() {
     let sound = fixture.request("GET", "/api/events").header("x-request-id", "req-7").send().await;
     assert_eq!(sound.header("x-request-id"), Some("req-7"));
 }
+
+/// What costs little to send must cost little to refuse.
+#[tokio::test]
+async fn much_is_counted_before_anything_is_made() {
+    let fixture = Fixture::with(|config| config.body_bytes_max = 262_144).await;
+    let admin = fixture.login(Role::Admin).await;
+    let event = |rows: usize, seats: serde_json::Value| {
+        let row = json!({ "name": "A", "seats": seats });
+        let section = |n| json!({ "id": format!("s{n}"), "name": "S", "rows": vec![&row; rows] });
+        let sections: Vec<_> = (0..4).map(section).collect();
+        json!({ "name": "N", "date": "2030-05-01", "venue": "V", "sections": sections })
+    };
+    let many = fixture.post("/api/events", &admin, &event(2_000, json!(2_000))).await;
+    assert_eq!(many.fields(), ["sections"], "16 million seats");
+    let wrong = fixture.post("/api/events", &admin, &event(2_000, json!(0))).await;
+    assert_eq!(wrong.fields().len(), 64, "8,000 rows are wrong");
+    assert!(wrong.body.len() < 16_384, "{} bytes", wrong.body.len());
+}
