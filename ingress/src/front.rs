@@ -125,9 +125,9 @@ fn begin(
         RouteMatch::Route(known, param) => (known, param),
     };
     if let Run::Watch(_) = known.route.run
-        && let Some(board) = api::queue::watch_now(peer.app(), &request, param.clone())
+        && let Some(status) = api::queue::watch_now(peer.app(), &request, param.clone())
     {
-        return Ok(Work::Ready(board));
+        return Ok(Work::Ready(status));
     }
     let span = info.span(known.route.path);
     let exchange = Exchange::new(peer.app(), client, request, param);

@@ -89,7 +89,7 @@ impl Open {
                 changed = self.changes.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(wake) => {}
             }
-            // However fast the board changes, one stream looks only so often.
+            // However fast the queue changes, one stream looks only so often.
             tokio::time::sleep_until((self.looked + interval).min(heartbeat_at)).await;
             self.looked = Instant::now();
             self.changes.mark_unchanged();

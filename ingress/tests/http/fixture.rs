@@ -1,4 +1,4 @@
-//! A whole fixture in one process: an embedded ledger, the stages, and the server before them.
+//! A whole sale in one process: an embedded ledger, the stages, and the server before them.
 use crate::client::{Request, Response, TEST_TIMEOUT};
 use crate::faulty_log::{Faults, FaultyLog};
 use allocator::{HoldSweeper, LocalSeatStore, OutcomeApplier, SeatAllocator};
