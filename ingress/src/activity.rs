@@ -1,6 +1,7 @@
 //! What a connection's socket must know of its requests: whether one is being answered.
-use std::sync::Arc;
+use crate::head::BadHead;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Shared by a connection's socket and its service, which run in one task.
 #[derive(Default)]
@@ -9,6 +10,8 @@ pub(crate) struct Activity {
     changes: AtomicU32,
     /// The last request's body was left unread.
     linger: AtomicBool,
+    /// Why a head was refused; no other follows it.
+    refused: OnceLock<BadHead>,
 }
 
 impl Activity {
@@ -18,6 +21,15 @@ impl Activity {
 
     pub(crate) fn changes(&self) -> u32 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refuse(&self, why: BadHead) {
+        // The first refusal ends the connection.
+        let _ = self.refused.set(why);
+    }
+
+    pub(crate) fn refused(&self) -> Option<BadHead> {
+        self.refused.get().copied()
     }
 
     /// Close slowly: what the client still sends would otherwise destroy the answer on its way.

@@ -1,4 +1,5 @@
 //! The bounds of the HTTP side.
+use crate::head::FIELDS_MAX;
 use crate::network::Network;
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +115,7 @@ impl Config {
             ("long_poll_seconds_max", self.long_poll_seconds_max.into(), 0, 30),
             ("login_seconds", self.login_seconds.into(), 1, 31_536_000),
             ("connection_buffer_bytes", self.connection_buffer_bytes as u64, 8_192, 1_048_576),
-            ("headers_max", self.headers_max as u64, 16, 1_000),
+            ("headers_max", self.headers_max as u64, 16, FIELDS_MAX as u64),
             ("body_bytes_max", self.body_bytes_max as u64, 1_024, 67_108_864),
             ("json_depth_max", self.json_depth_max.into(), 8, 64),
             ("connections_max", self.connections_max as u64, 1, 10_000_000),

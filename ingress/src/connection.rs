@@ -1,6 +1,7 @@
 //! One connection: hyper's HTTP/1.1 over a bounded socket.
 use crate::activity::Activity;
 use crate::config::Config;
+use crate::framing::Requests;
 use crate::front::{self, Front, Peer};
 use crate::metrics::Counted;
 use crate::socket::{Socket, Timeouts};
@@ -26,7 +27,11 @@ pub(crate) async fn serve(
         return;
     }
     let activity = Arc::new(Activity::default());
-    let socket = Socket::new(stream, activity.clone(), timeouts(&front.app.config));
+    let socket = {
+        let config = &front.app.config;
+        let requests = Requests::new(config.connection_buffer_bytes, config.headers_max);
+        Socket::new(stream, activity.clone(), timeouts(config), requests)
+    };
     let draining = front.app.draining.clone();
     let builder = builder(&front.app.config);
     let peer = Arc::new(Peer { front, address, activity });

@@ -6,6 +6,7 @@ use crate::body::Body;
 use crate::cors;
 use crate::detach_on_drop::DetachOnDrop;
 use crate::exchange::{Exchange, Outcome};
+use crate::head::BadHead;
 use crate::metrics::{self, RouteMetrics};
 use crate::network::client_address;
 use crate::problem::{Code, Problem, chain};
@@ -13,6 +14,7 @@ use crate::request_id;
 use crate::response;
 use crate::router::{RouteMatch, Router};
 use crate::routes::{Handler, Run};
+use crate::socket::REFUSED;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, CatchUnwind};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
@@ -117,6 +119,9 @@ fn begin(
     info: &RequestInfo,
     found: RouteMatch<'_>,
 ) -> Result<Work, Problem> {
+    if let Some(why) = peer.activity.refused().filter(|_| request.headers().contains_key(REFUSED)) {
+        return Err(bad_head(why));
+    }
     let client = admit(peer, &request)?;
     let (known, param) = match found {
         found if info.method == Method::OPTIONS => return options(&found, info).map(Work::Ready),
@@ -292,6 +297,20 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<IpAddr, Problem> {
     Ok(client)
 }
 
+/// The answer to a request whose head is refused.
+fn bad_head(why: BadHead) -> Problem {
+    let code = match why {
+        BadHead::TooLong | BadHead::TooManyFields => Code::HeadTooLarge,
+        BadHead::Slow => Code::Slow,
+        BadHead::BareLineFeed
+        | BadHead::Malformed
+        | BadHead::LengthTwice
+        | BadHead::Length
+        | BadHead::TransferCoding => Code::Malformed,
+    };
+    Problem::new(code, why.to_string()).closing()
+}
+
 fn other_methods(allow: &HeaderValue) -> Problem {
     let detail = "this address does not take that method";
     Problem::new(Code::Method, detail).allowing(allow.clone())
@@ -326,9 +345,6 @@ fn refusal(problem: Problem, id: Option<&HeaderValue>, route: &'static str) -> R
             tracing::warn!(request.id = id, route, error = chain(cause), "request not carried out");
         }
         None => {}
-    }
-    if code == Code::Slow {
-        metrics::cut(metrics::Cut::SlowBody);
     }
     problem.into_response()
 }

@@ -5,7 +5,8 @@ mod network;
 
 mod activity;
 mod connection;
-mod head_scan;
+mod framing;
+mod head;
 mod server;
 mod socket;
 

@@ -50,7 +50,7 @@ pub(crate) enum Cut {
     SlowRead,
     /// The body was too slow.
     SlowBody,
-    /// The head could be read in two ways.
+    /// The head was refused: too long, not HTTP/1.1, or with two readings.
     Suspicious,
     /// The drain took too long.
     Drain,

@@ -216,7 +216,14 @@ impl Described for ProblemShown {
 
 /// A route's own refusals and those that follow from what it takes.
 fn refusals(route: &Route) -> Vec<Code> {
-    let mut codes = vec![Code::Malformed, Code::Validation, Code::RateLimited, Code::Unavailable];
+    let mut codes = vec![
+        Code::Malformed,
+        Code::Slow,
+        Code::Validation,
+        Code::RateLimited,
+        Code::HeadTooLarge,
+        Code::Unavailable,
+    ];
     if route.who != Who::Anyone {
         codes.push(Code::Unauthenticated);
     }
@@ -224,7 +231,7 @@ fn refusals(route: &Route) -> Vec<Code> {
         codes.push(Code::Forbidden);
     }
     if route.request.is_some() {
-        codes.extend([Code::Slow, Code::TooLarge, Code::MediaType]);
+        codes.extend([Code::TooLarge, Code::MediaType]);
     }
     if route.keyed {
         codes.extend([Code::IdempotencyMismatch, Code::IdempotencyRunning]);

@@ -38,6 +38,7 @@ pub(crate) enum Code {
     Validation,
     IdempotencyMismatch,
     RateLimited,
+    HeadTooLarge,
     Internal,
     Unavailable,
     OutcomeUnknown,
@@ -48,7 +49,7 @@ type Row = (u16, &'static str, &'static str);
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -74,6 +75,7 @@ impl Code {
         Self::Validation,
         Self::IdempotencyMismatch,
         Self::RateLimited,
+        Self::HeadTooLarge,
         Self::Internal,
         Self::Unavailable,
         Self::OutcomeUnknown,
@@ -108,6 +110,7 @@ impl Code {
                 (422, "idempotency_mismatch", "The key was used with another request")
             }
             Self::RateLimited => (429, "rate_limited", "Too many requests"),
+            Self::HeadTooLarge => (431, "head_too_large", "The head of the request is too large"),
             Self::Internal => (500, "internal", "Something is broken"),
             Self::Unavailable => (503, "unavailable", "Not available right now"),
             Self::OutcomeUnknown => (503, "outcome_unknown", "The outcome is not known yet"),

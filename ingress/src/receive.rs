@@ -1,4 +1,5 @@
 //! Reads a request's body whole, within its bounds of size and time.
+use crate::metrics::{self, Cut};
 use crate::problem::{Code, Problem};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -38,7 +39,10 @@ pub(crate) async fn body(
     }
     match Box::pin(tokio::time::timeout(timeout, reading)).await {
         Ok(read) => read,
-        Err(_) => Err(Problem::new(Code::Slow, "the body did not come in time").closing()),
+        Err(_) => {
+            metrics::cut(Cut::SlowBody);
+            Err(Problem::new(Code::Slow, "the body did not come in time").closing())
+        }
     }
 }
 

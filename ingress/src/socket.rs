@@ -3,7 +3,8 @@
 //! hyper's own header timer makes and drops a timer a request; here one timer a connection is
 //! moved only when it would fire too late.
 use crate::activity::{Activity, is_answering};
-use crate::head_scan::HeadScan;
+use crate::framing::{Requests, Taken};
+use crate::head::{self, BadHead};
 use crate::metrics;
 use std::io;
 use std::pin::Pin;
@@ -24,6 +25,9 @@ pub(crate) struct Timeouts {
     pub linger: Duration,
 }
 
+/// Marks the request that is read in the place of one whose head is refused.
+pub(crate) const REFUSED: &str = "tidegate-refused";
+
 /// For how many bytes a client is listened to after its last answer.
 const LINGER_BYTES: usize = 4 << 20;
 
@@ -34,7 +38,13 @@ pub(crate) struct Socket {
     phase: Phase,
     /// How many changes of activity `phase` takes into account.
     changes: u32,
-    scan: HeadScan,
+    requests: Requests,
+    /// The begin of a head whose end has not come: hyper sees heads only whole and judged.
+    held: Vec<u8>,
+    /// What hyper is to read before anything else.
+    ready: Vec<u8>,
+    /// A head was refused: nothing that follows it is read.
+    refused: bool,
     reading: LazyTimer,
     writing: LazyTimer,
     ended: bool,
@@ -50,14 +60,22 @@ enum Phase {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        activity: Arc<Activity>,
+        timeouts: Timeouts,
+        requests: Requests,
+    ) -> Self {
         Self {
             stream,
             activity,
             timeouts,
             phase: Phase::Idle,
             changes: 0,
-            scan: HeadScan::default(),
+            requests,
+            held: Vec::new(),
+            ready: Vec::new(),
+            refused: false,
             reading: LazyTimer::default(),
             writing: LazyTimer::default(),
             ended: false,
@@ -85,11 +103,17 @@ impl Socket {
         if self.phase == Phase::Head {
             metrics::cut(metrics::Cut::SlowHead);
         }
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        if self.held.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.refuse(BadHead::Slow);
+        Poll::Ready(Ok(()))
     }
 
-    fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
+    /// Judges what has come behind `before`, and leaves in the buffer what hyper may read.
+    fn judge(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let new = &buffer.filled()[before..];
+        if new.is_empty() {
             self.ended = true;
             return Ok(());
         }
@@ -97,10 +121,52 @@ impl Socket {
             self.phase = Phase::Head;
             self.reading.disarm();
         }
-        self.scan.read(bytes).map_err(|suspicious| {
+        let was_held = !self.held.is_empty();
+        if was_held {
+            self.held.extend_from_slice(new);
+        }
+        let bytes = if was_held { &self.held[..] } else { new };
+        let (sound, refused) = match self.requests.take(bytes) {
+            Taken::Sound(sound) => (sound, None),
+            Taken::Refused(sound, why) => (sound, Some(why)),
+            Taken::BadChunk => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        if was_held {
+            buffer.set_filled(before);
+            self.ready.extend(self.held.drain(..sound));
+        } else {
+            self.held.extend_from_slice(&new[sound..]);
+            buffer.set_filled(before + sound);
+        }
+        if let Some(why) = refused {
             metrics::cut(metrics::Cut::Suspicious);
-            io::Error::new(io::ErrorKind::InvalidData, suspicious)
-        })
+            self.refuse(why);
+        }
+        Ok(())
+    }
+
+    /// Has hyper read a request in the place of the one whose head is refused, so that the refusal
+    /// is answered in its turn.
+    fn refuse(&mut self, why: BadHead) {
+        self.refused = true;
+        self.activity.refuse(why);
+        self.activity.linger();
+        let origin =
+            head::field(&self.held, "origin").map(|origin| format!("origin: {origin}\r\n"));
+        let instead = format!(
+            "GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n{REFUSED}: 1\r\n{}\r\n",
+            origin.unwrap_or_default()
+        );
+        self.ready.extend_from_slice(instead.as_bytes());
+        self.held = Vec::new();
+    }
+
+    /// Hands over what is ready, as far as there is room; whether there was anything.
+    fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let count = self.ready.len().min(buffer.remaining());
+        buffer.put_slice(&self.ready[..count]);
+        self.ready.drain(..count);
+        count > 0
     }
 }
 
@@ -113,17 +179,27 @@ impl AsyncRead for Socket {
         let changes = self.activity.changes();
         if changes != self.changes {
             self.changes = changes;
-            self.phase = Phase::Idle;
-            if !is_answering(changes) {
-                self.scan.after_answer();
-            }
+            // The next head may have come already, behind the request that was answered.
+            self.phase = if self.held.is_empty() { Phase::Idle } else { Phase::Head };
             self.reading.disarm();
         }
         let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(self.look_at(&buffer.filled()[before..])),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => self.wait_for_head(cx),
+        loop {
+            if self.hand_over(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if self.refused {
+                // Writing the answer ends the connection; nobody waits to read.
+                return Poll::Pending;
+            }
+            match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+                Poll::Ready(Ok(())) => self.judge(buffer, before)?,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => ready!(self.wait_for_head(cx))?,
+            }
+            if self.ended || buffer.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }

@@ -53,7 +53,12 @@ async fn slow_heads_are_cut() {
     for start in ["", "G", "GET /api/events HTTP/1.1\r\nhost: te"] {
         let mut stream = TcpStream::connect(fixture.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
-        assert_eq!(read_all(&mut stream).await, b"", "{start:?}");
+        let seen = read_all(&mut stream).await;
+        if start.is_empty() {
+            assert_eq!(seen, b"", "whoever says nothing is told nothing");
+        } else {
+            assert_eq!(Response::read(&seen).refusal(), (408, "timeout".into()), "{start:?}");
+        }
     }
     // One byte now and then does not buy more time.
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
@@ -74,7 +79,7 @@ async fn slow_heads_are_cut() {
         () = dribble => {}
         _ = read.read_to_end(&mut seen) => {}
     }
-    assert_eq!(seen, b"");
+    assert_eq!(Response::read(&seen).refusal(), (408, "timeout".into()));
 }
 
 #[tokio::test]
@@ -127,7 +132,9 @@ async fn heads_are_bounded() {
     for bomb in [fields, long] {
         let text = format!("GET /api/events HTTP/1.1\r\nhost: test\r\n{bomb}\r\n");
         let seen = talk(fixture.address, text.as_bytes()).await;
-        assert!(seen.is_empty() || Response::read(&seen).status == 431, "{bomb:.40}");
+        let refused = Response::read(&seen);
+        assert_eq!(refused.refusal(), (431, "head_too_large".into()), "{bomb:.40}");
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     }
     let path = format!("/{}", "a".repeat(15_000));
     let text = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
@@ -175,6 +182,48 @@ async fn smuggled_requests_get_one_refusal_or_none() {
         let text = String::from_utf8_lossy(&seen);
         assert!(text.matches("HTTP/1.1 ").count() <= 1, "{shape}\n{text}");
         assert!(text.is_empty() || (400..500).contains(&Response::read(&seen).status), "{text}");
+    }
+}
+
+/// A head is judged the same wherever it stands and however it arrives, and its refusal is an
+/// answer that pages of other origins may read.
+#[tokio::test]
+async fn a_bad_head_is_refused_behind_a_body_too() {
+    let origin = "https://tickets.example";
+    let fixture = Fixture::with(|config| config.cors_origins = vec![origin.to_owned()]).await;
+    let body = r#"{"username": "alice", "password": "wrong horse"}"#;
+    let json = "content-type: application/json\r\n";
+    let length = format!(
+        "POST /api/auth/login HTTP/1.1\r\nhost: test\r\n{json}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let chunked = format!(
+        "POST /api/auth/login HTTP/1.1\r\nhost: test\r\n{json}transfer-encoding: chunked\r\n\r\n\
+         {:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    let post =
+        format!("POST /api/auth/register HTTP/1.1\r\nhost: test\r\norigin: {origin}\r\n{json}");
+    for bad in [
+        format!("{post}content-length: 0\r\ncontent-length: 0\r\n\r\n{GET}"),
+        format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{GET}"),
+        format!("{post}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n{GET}"),
+        format!("{post}transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n{GET}"),
+        format!("{post}content-length: 0\n\n{GET}"),
+    ] {
+        for (before, status) in [("", None), (&length, Some(401)), (&chunked, Some(401))] {
+            let text = format!("{before}{bad}");
+            let seen = talk(fixture.address, text.as_bytes()).await;
+            let seen = String::from_utf8(seen).unwrap();
+            let starts: Vec<_> = seen.match_indices("HTTP/1.1 ").map(|(at, _)| at).collect();
+            assert_eq!(starts.len(), 1 + usize::from(status.is_some()), "{text}\n{seen}");
+            if let Some(status) = status {
+                assert!(seen.starts_with(&format!("HTTP/1.1 {status}")), "{seen}");
+            }
+            let refused = Response::read(&seen.as_bytes()[*starts.last().unwrap()..]);
+            assert_eq!(refused.refusal(), (400, "malformed".into()), "{text}");
+            assert_eq!(refused.header("access-control-allow-origin"), Some(origin), "{text}");
+        }
     }
 }
 
