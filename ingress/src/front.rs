@@ -4,6 +4,7 @@ use crate::api;
 use crate::app::App;
 use crate::body::Body;
 use crate::cors;
+use crate::cross_site;
 use crate::detach_on_drop::DetachOnDrop;
 use crate::exchange::{Exchange, Outcome};
 use crate::head::BadHead;
@@ -129,6 +130,9 @@ fn begin(
         RouteMatch::Nothing => return Err(no_route()),
         RouteMatch::Route(known, param) => (known, param),
     };
+    if known.route.cookies {
+        cross_site::check(request.headers(), &peer.app().config.cors_origins)?;
+    }
     if let Run::Watch(_) = known.route.run
         && let Some(status) = api::queue::watch_now(peer.app(), &request, param.clone())
     {

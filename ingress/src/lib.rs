@@ -12,6 +12,7 @@ mod socket;
 
 mod app;
 mod cors;
+mod cross_site;
 mod detach_on_drop;
 mod front;
 mod limits;

@@ -236,6 +236,9 @@ fn refusals(route: &Route) -> Vec<Code> {
     if route.keyed {
         codes.extend([Code::IdempotencyMismatch, Code::IdempotencyRunning]);
     }
+    if route.cookies {
+        codes.push(Code::CrossSite);
+    }
     codes.extend(route.refusals);
     codes
 }

@@ -18,6 +18,7 @@ pub(crate) enum Code {
     Forbidden,
     QueueRequired,
     PassInvalid,
+    CrossSite,
     UserMismatch,
     NotHolder,
     NotFound,
@@ -49,12 +50,13 @@ type Row = (u16, &'static str, &'static str);
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::QueueRequired,
         Self::PassInvalid,
+        Self::CrossSite,
         Self::UserMismatch,
         Self::NotHolder,
         Self::NotFound,
@@ -88,6 +90,7 @@ impl Code {
             Self::Forbidden => (403, "forbidden", "Not allowed"),
             Self::QueueRequired => (403, "queue_required", "Join the queue first"),
             Self::PassInvalid => (403, "pass_invalid", "The admission pass is not valid here"),
+            Self::CrossSite => (403, "cross_site", "Pages of other sites may not do this"),
             Self::UserMismatch => (403, "user_mismatch", "The user is not the one logged in"),
             Self::NotHolder => (403, "not_holder", "The hold is somebody else's"),
             Self::NotFound => (404, "not_found", "There is no such thing"),

@@ -81,6 +81,8 @@ pub(crate) struct Route {
     pub query: Option<Query>,
     /// Whether an `Idempotency-Key` counts.
     pub keyed: bool,
+    /// Whether cookies are read or set: pages of other sites are refused then.
+    pub cookies: bool,
     /// Whether `If-None-Match` counts.
     pub tagged: bool,
     pub answers: &'static [(u16, Shape)],
@@ -122,6 +124,7 @@ impl Route {
             request: None,
             query: None,
             keyed: false,
+            cookies: false,
             tagged: false,
             answers: &[],
             refusals: &[],
@@ -155,6 +158,10 @@ impl Route {
 
     const fn keyed(self) -> Self {
         Self { keyed: true, ..self }
+    }
+
+    const fn cookies(self) -> Self {
+        Self { cookies: true, ..self }
     }
 
     const fn tagged(self) -> Self {
@@ -229,6 +236,7 @@ pub(crate) static ROUTES: [Route; 27] = [
         .refuses(&[Code::NotFound]),
     Route::post("/api/queue/{queue}/join", "join_queue", |x| Box::pin(queue::join(x)))
         .says("Join the line, or show a token and keep its place")
+        .cookies()
         .who(Who::MaybeLogin)
         .takes(&NOTHING)
         .keyed()
@@ -249,15 +257,18 @@ pub(crate) static ROUTES: [Route; 27] = [
     .refuses(&[Code::NotFound]),
     Route::get("/api/queue/{queue}/me", "get_standing", |x| Box::pin(queue::me(x)))
         .says("Where the token's place stands")
+        .cookies()
         .who(Who::Token)
         .answers(&[(200, Json(Standing::schema))]),
     Route::get("/api/queue/{queue}/stream", "stream_standing", |x| Box::pin(stream::stream(x)))
         .says("The same as server-sent events, each time it changes")
+        .cookies()
         .who(Who::Token)
         .answers(&[(200, Events)])
         .refuses(&[Code::NotFound]),
     Route::post("/api/queue/{queue}/pass", "claim_pass", |x| Box::pin(queue::claim(x)))
         .says("Be admitted: 200 with the pass, 202 while it is not one's turn")
+        .cookies()
         .who(Who::TokenAndLogin)
         .takes(&NOTHING)
         .keyed()
@@ -270,10 +281,12 @@ pub(crate) static ROUTES: [Route; 27] = [
         Run::Change(|x| Box::pin(queue::leave(x))),
     )
     .says("Give the place or the slot back")
+    .cookies()
     .who(Who::TokenOrPass)
     .answers(&[(204, Empty)]),
     Route::post("/api/tickets/lock", "lock_seats", |x| Box::pin(holds::lock(x)))
         .says("Hold seats for a while, all of them or none")
+        .cookies()
         .who(Who::PassAndLogin)
         .takes(&holds::LOCK)
         .keyed()

@@ -273,3 +273,40 @@ async fn streams_are_bounded() {
     let forged = fixture.request("GET", &path).header("queue-token", "forged").send().await;
     assert_eq!(forged.refusal(), (401, "unauthenticated".into()));
 }
+
+/// A form on another site can be sent without its visitor's will, cookies and all.
+#[tokio::test]
+async fn pages_of_other_sites_cannot_use_the_cookies() {
+    let listed = "https://tickets.example";
+    let fixture = Fixture::with(|config| config.cors_origins = vec![listed.to_owned()]).await;
+    let event = paused(&fixture).await;
+    let token = join(&fixture, &event).await;
+    let queue = format!("/api/queue/{event}");
+    let routes = [
+        ("POST", format!("{queue}/join")),
+        ("GET", format!("{queue}/me")),
+        ("GET", format!("{queue}/stream")),
+        ("POST", format!("{queue}/pass")),
+        ("DELETE", format!("{queue}/me")),
+        ("POST", "/api/tickets/lock".to_owned()),
+    ];
+    let cookie = format!("tidegate_token_{event}={token}");
+    for (method, path) in &routes {
+        for (header, value) in [
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+        ] {
+            let request = fixture.request(method, path).header("cookie", &cookie);
+            let refused = request.header(header, value).send().await;
+            assert_eq!(refused.refusal(), (403, "cross_site".into()), "{method} {path} {value}");
+            assert_eq!(refused.header("set-cookie"), None);
+        }
+    }
+    let standing = fixture.request("GET", &routes[1].1).header("cookie", &cookie);
+    standing.send().await.expect(200);
+    for (header, value) in [("origin", "http://test"), ("origin", listed)] {
+        let request = fixture.request("POST", &routes[0].1).header(header, value);
+        request.header("cookie", &cookie).send().await.expect(200);
+    }
+}
