@@ -38,19 +38,40 @@ impl Kind {
         to.extend(queue.as_str().chars().map(|c| if c == ':' { '!' } else { c }));
     }
 
-    /// A `Set-Cookie` line. Scripts never see it, and other sites' forms do not send it.
+    /// The `Set-Cookie` lines. Scripts never see them, and other sites' forms do not send them.
+    /// Each is sent back only to where it is read, so that many queues do not fill every head.
     pub(crate) fn set(
         self,
         queue: &QueueId,
         value: &str,
         seconds: i64,
         secure: bool,
+    ) -> impl Iterator<Item = HeaderValue> {
+        let of_queue = Some(format!("/api/queue/{queue}"));
+        // Locking seats names an event, not its queue.
+        let of_lock = (self == Self::AdmissionPass).then(|| "/api/tickets/lock".to_owned());
+        let paths = of_queue.into_iter().chain(of_lock);
+        paths.filter_map(move |path| self.line(queue, value, &path, seconds, secure))
+    }
+
+    /// The lines that end a cookie.
+    pub(crate) fn end(self, queue: &QueueId, secure: bool) -> impl Iterator<Item = HeaderValue> {
+        self.set(queue, "", 0, secure)
+    }
+
+    fn line(
+        self,
+        queue: &QueueId,
+        value: &str,
+        path: &str,
+        seconds: i64,
+        secure: bool,
     ) -> Option<HeaderValue> {
         let mut line = String::with_capacity(LINE_BYTES + value.len());
         self.name(queue, &mut line);
         let secure = if secure { "; Secure" } else { "" };
-        let rest = "Path=/; HttpOnly; SameSite=Lax";
-        write!(line, "={value}; Max-Age={seconds}; {rest}{secure}").ok()?;
+        let rest = "HttpOnly; SameSite=Lax";
+        write!(line, "={value}; Path={path}; Max-Age={seconds}; {rest}{secure}").ok()?;
         HeaderValue::try_from(line).ok()
     }
 }
@@ -89,13 +110,23 @@ mod tests {
     #[test]
     fn cookies_are_kept_from_scripts_and_other_sites() {
         let queue = QueueId::parse("q").unwrap();
-        let line = Kind::AdmissionPass.set(&queue, "v", 60, true).unwrap();
-        let line = line.to_str().unwrap();
-        for part in ["tidegate_pass_q=v", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=60"] {
-            assert!(line.split("; ").any(|found| found == part), "{part} in {line}");
+        let lines = |kind: Kind, value, secure| -> Vec<String> {
+            let lines = kind.set(&queue, value, 60, secure);
+            lines.map(|line| line.to_str().unwrap().to_owned()).collect()
+        };
+        let pass = lines(Kind::AdmissionPass, "v", true);
+        for (line, path) in pass.iter().zip(["Path=/api/queue/q", "Path=/api/tickets/lock"]) {
+            for part in
+                ["tidegate_pass_q=v", path, "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=60"]
+            {
+                assert!(line.split("; ").any(|found| found == part), "{part} in {line}");
+            }
         }
-        let plain = Kind::AdmissionPass.set(&queue, "v", 60, false).unwrap();
-        assert!(!plain.to_str().unwrap().contains("Secure"));
-        assert_eq!(Kind::AdmissionPass.set(&queue, "a\r\nb", 60, false), None);
+        assert_eq!((pass.len(), lines(Kind::QueueToken, "v", true).len()), (2, 1));
+        assert!(!lines(Kind::QueueToken, "v", false)[0].contains("Secure"));
+        assert!(lines(Kind::AdmissionPass, "a\r\nb", false).is_empty());
+        let ended: Vec<_> = Kind::QueueToken.end(&queue, false).collect();
+        assert!(ended[0].to_str().unwrap().contains("tidegate_token_q=; "), "{ended:?}");
+        assert!(ended[0].to_str().unwrap().contains("Max-Age=0"), "{ended:?}");
     }
 }

@@ -259,7 +259,8 @@ pub(crate) static ROUTES: [Route; 27] = [
         .says("Where the token's place stands")
         .cookies()
         .who(Who::Token)
-        .answers(&[(200, Json(Standing::schema))]),
+        .answers(&[(200, Json(Standing::schema))])
+        .refuses(&[Code::TokenUsed]),
     Route::get("/api/queue/{queue}/stream", "stream_standing", |x| Box::pin(stream::stream(x)))
         .says("The same as server-sent events, each time it changes")
         .cookies()
@@ -283,7 +284,8 @@ pub(crate) static ROUTES: [Route; 27] = [
     .says("Give the place or the slot back")
     .cookies()
     .who(Who::TokenOrPass)
-    .answers(&[(204, Empty)]),
+    .answers(&[(204, Empty)])
+    .refuses(&[Code::TokenUsed]),
     Route::post("/api/tickets/lock", "lock_seats", |x| Box::pin(holds::lock(x)))
         .says("Hold seats for a while, all of them or none")
         .cookies()

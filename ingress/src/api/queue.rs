@@ -4,6 +4,7 @@ use crate::body::Body;
 use crate::cookies::Kind;
 use crate::exchange::{Exchange, Outcome, Received};
 use crate::idempotency;
+use crate::login::Login;
 use crate::problem::{Code, Problem};
 use crate::response::{self, PUBLIC_SECOND};
 use crate::schemas::{Time, answer, describe, describe_enum, shape};
@@ -175,8 +176,17 @@ pub(crate) async fn join(mut exchange: Exchange) -> Outcome {
 }
 
 async fn take_place(exchange: &Exchange, queue: &QueueId, account: Option<&AccountId>) -> Outcome {
-    let shown = exchange.credential(Kind::QueueToken, queue).map(|carried| carried.text);
-    match exchange.app().room.join(queue, account, shown).await? {
+    let room = &exchange.app().room;
+    let shown = exchange.credential(Kind::QueueToken, queue).map(|shown| shown.text);
+    let mut answer = room.join(queue, account, shown).await?;
+    if let (JoinAnswer::Same { token, standing }, Some(account)) = (&answer, account)
+        && let Some(token) = room.read_token(queue, token)
+        && is_of_another(exchange, &token, standing, account).await?
+    {
+        // A browser may carry the place of somebody who used it before.
+        answer = room.join(queue, Some(account), None).await?;
+    }
+    match answer {
         JoinAnswer::Joined { token, standing } => {
             Ok(placed(exchange, queue, StatusCode::CREATED, &token, &standing))
         }
@@ -190,8 +200,19 @@ async fn take_place(exchange: &Exchange, queue: &QueueId, account: Option<&Accou
 
 pub(crate) async fn me(exchange: Exchange) -> Outcome {
     let token = token(&exchange)?;
+    // A login is not needed here, so one that is over does no harm.
+    let login = exchange.maybe_login().unwrap_or_default();
     let standing = exchange.app().room.standing(&token).await?;
-    Ok(response::json(StatusCode::OK, &standing))
+    if let Some(login) = login
+        && is_of_another(&exchange, &token, &standing, &login.account).await?
+    {
+        return Err(token_used());
+    }
+    let mut answer = response::json(StatusCode::OK, &standing);
+    if is_over(standing.state) {
+        end_cookies(&exchange, &token.queue, answer.headers_mut());
+    }
+    Ok(answer)
 }
 
 pub(crate) async fn claim(mut exchange: Exchange) -> Outcome {
@@ -213,39 +234,96 @@ async fn enter(exchange: &Exchange, account: &AccountId) -> Outcome {
             Ok(answer)
         }
         ClaimAnswer::NotYet(standing) => Ok(response::json(StatusCode::ACCEPTED, &standing)),
-        ClaimAnswer::TokenUsed => {
-            Err(Problem::new(Code::TokenUsed, "the place belongs to another account"))
-        }
+        ClaimAnswer::TokenUsed => Err(token_used()),
         ClaimAnswer::Missed => Err(Problem::new(Code::Missed, "the place in line is over")),
         ClaimAnswer::Closed => Err(closed()),
     }
 }
 
 pub(crate) async fn leave(exchange: Exchange) -> Outcome {
-    for slot in slots_to_leave(&exchange)? {
+    let login = exchange.maybe_login().unwrap_or_default();
+    for slot in slots_to_leave(&exchange, login.as_ref()).await? {
         exchange.app().room.leave(&slot).await?;
     }
-    Ok(response::empty(StatusCode::NO_CONTENT))
+    let mut answer = response::empty(StatusCode::NO_CONTENT);
+    end_cookies(&exchange, &exchange.queue()?, answer.headers_mut());
+    Ok(answer)
 }
 
 /// Every slot and place that the request proves. A browser may still carry the pass of an earlier
-/// visit beside the token of its new place, and whoever leaves means both.
-fn slots_to_leave(exchange: &Exchange) -> Result<Vec<SlotRef>, Problem> {
+/// visit beside the token of its new place, and whoever leaves means both; but nobody who is logged
+/// in ends what is another account's.
+async fn slots_to_leave(
+    exchange: &Exchange,
+    login: Option<&Login>,
+) -> Result<Vec<SlotRef>, Problem> {
     let queue = exchange.queue()?;
     let shown = exchange.credential(Kind::AdmissionPass, &queue);
     let pass = shown.and_then(|shown| exchange.app().room.read_pass(&queue, shown.text));
-    let mut slots: Vec<SlotRef> = pass.map(|pass| pass.slot).into_iter().collect();
-    match token(exchange) {
-        // A place whose number was not drawn yet holds nothing to give back.
-        Ok(QueueToken { queue, number, .. }) => {
-            slots.extend(number.map(|number| SlotRef { queue, number }));
-        }
-        Err(problem) if slots.is_empty() => return Err(problem),
+    let pass = pass.filter(|pass| login.is_none_or(|login| login.account == pass.account));
+    let slots: Vec<SlotRef> = pass.map(|pass| pass.slot).into_iter().collect();
+    let token = match token(exchange) {
+        Ok(token) => token,
         // The pass is proof enough.
-        Err(_) => {}
+        Err(_) if !slots.is_empty() => return Ok(slots),
+        Err(problem) => return Err(problem),
+    };
+    let Some(login) = login else { return Ok(with_place(slots, &token)) };
+    let standing = exchange.app().room.standing(&token).await?;
+    if is_of_another(exchange, &token, &standing, &login.account).await? {
+        return if slots.is_empty() { Err(token_used()) } else { Ok(slots) };
     }
+    Ok(with_place(slots, &token))
+}
+
+/// A place whose number was not drawn yet holds nothing to give back.
+fn with_place(mut slots: Vec<SlotRef>, token: &QueueToken) -> Vec<SlotRef> {
+    slots.extend(slot(token));
     slots.dedup();
-    Ok(slots)
+    slots
+}
+
+/// Whether a place is bound to an account that is not this one: since it was taken, or since it
+/// was admitted. Those who only wait cost no look at the books.
+async fn is_of_another(
+    exchange: &Exchange,
+    token: &QueueToken,
+    standing: &Standing,
+    account: &AccountId,
+) -> Result<bool, Problem> {
+    if let Some(owner) = &token.account {
+        return Ok(owner != account);
+    }
+    let was_admitted = matches!(standing.state, PlaceState::Admitted | PlaceState::Done);
+    let Some(slot) = slot(token).filter(|_| was_admitted) else { return Ok(false) };
+    let admission = exchange.app().books.admissions.admission(&slot).await?;
+    Ok(admission.is_some_and(|admission| admission.account != *account))
+}
+
+fn slot(token: &QueueToken) -> Option<SlotRef> {
+    Some(SlotRef { queue: token.queue.clone(), number: token.number? })
+}
+
+/// Whether a place has come to its end: what a client carries of it is of no use any more.
+pub(super) fn is_over(state: PlaceState) -> bool {
+    match state {
+        PlaceState::Missed | PlaceState::Done | PlaceState::Closed => true,
+        PlaceState::PreQueue
+        | PlaceState::Waiting
+        | PlaceState::Ready
+        | PlaceState::Returning
+        | PlaceState::Admitted
+        | PlaceState::SoldOut => false,
+    }
+}
+
+fn end_cookies(exchange: &Exchange, queue: &QueueId, headers: &mut HeaderMap) {
+    let secure = exchange.app().config.cookies_secure;
+    for kind in [Kind::QueueToken, Kind::AdmissionPass] {
+        for line in kind.end(queue, secure) {
+            headers.append(SET_COOKIE, line);
+        }
+    }
 }
 
 /// The place in line that the request proves.
@@ -266,7 +344,7 @@ pub(super) fn carry_pass(exchange: &Exchange, pass: &IssuedPass, headers: &mut h
         headers.insert(Kind::AdmissionPass.header(), value);
     }
     let queue = &pass.pass.slot.queue;
-    if let Some(line) = Kind::AdmissionPass.set(queue, &pass.jwt, seconds, secure) {
+    for line in Kind::AdmissionPass.set(queue, &pass.jwt, seconds, secure) {
         headers.append(SET_COOKIE, line);
     }
 }
@@ -294,7 +372,7 @@ fn placed(
     let mut answer = response::json(status, &body);
     let config = &exchange.app().config;
     let seconds = config.queue_cookie_seconds.into();
-    if let Some(line) = Kind::QueueToken.set(queue, token, seconds, config.cookies_secure) {
+    for line in Kind::QueueToken.set(queue, token, seconds, config.cookies_secure) {
         answer.headers_mut().append(SET_COOKIE, line);
     }
     answer
@@ -307,6 +385,10 @@ async fn once(
     work: impl Future<Output = Outcome>,
 ) -> Outcome {
     idempotency::once(exchange, account.as_str(), received, work).await
+}
+
+fn token_used() -> Problem {
+    Problem::new(Code::TokenUsed, "the place belongs to another account")
 }
 
 fn closed() -> Problem {

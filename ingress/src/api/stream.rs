@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
-use waiting_room::{PlaceState, QueueToken, Standing};
+use waiting_room::{QueueToken, Standing};
 
 /// Kept quiet by proxies only if they are asked to.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -114,15 +114,7 @@ impl Open {
     }
 
     fn event(&mut self, standing: Standing) -> String {
-        self.is_over = match standing.state {
-            PlaceState::Missed | PlaceState::Done | PlaceState::Closed => true,
-            PlaceState::PreQueue
-            | PlaceState::Waiting
-            | PlaceState::Ready
-            | PlaceState::Returning
-            | PlaceState::Admitted
-            | PlaceState::SoldOut => false,
-        };
+        self.is_over = queue::is_over(standing.state);
         let data = serde_json::to_string(&standing).unwrap_or_default();
         self.sent = Some(standing);
         format!("event: status\ndata: {data}\n\n")

@@ -66,7 +66,8 @@ async fn a_place_is_kept_by_its_token() {
     assert_eq!(joined.json()["state"], "waiting");
     assert_eq!(joined.header("cache-control"), Some("no-store"));
     let cookie = joined.header("set-cookie").unwrap().to_owned();
-    for part in ["HttpOnly", "SameSite=Lax", "Max-Age=604800"] {
+    let of_queue = format!("; Path=/api/queue/{event};");
+    for part in [of_queue.as_str(), "HttpOnly", "SameSite=Lax", "Max-Age=604800"] {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure"));
@@ -309,4 +310,35 @@ async fn pages_of_other_sites_cannot_use_the_cookies() {
         let request = fixture.request("POST", &routes[0].1).header(header, value);
         request.header("cookie", &cookie).send().await.expect(200);
     }
+}
+
+/// Two people use one browser: what the first left in it is not the second's.
+#[tokio::test]
+async fn a_place_of_another_account_is_nobody_elses() {
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 9 })).await;
+    let (first, second) = (fixture.login(Role::User).await, fixture.login(Role::User).await);
+    let token = join(&fixture, &event).await;
+    admitted(&fixture, &event, &token, &first).await.expect(200);
+    let cookie = format!("tidegate_token_{event}={token}");
+    let queue = format!("/api/queue/{event}");
+    let with = |method, path: &str, login: &str| {
+        let request = fixture.request(method, &format!("{queue}{path}"));
+        request.login(login).header("cookie", &cookie).send()
+    };
+    for (method, path) in [("GET", "/me"), ("DELETE", "/me"), ("POST", "/pass")] {
+        let refused = with(method, path, &second).await;
+        assert_eq!(refused.refusal(), (409, "token_used".into()), "{method} {path}");
+    }
+    let joined = with("POST", "/join", &second).await.expect(201).json();
+    let own = joined["token"].as_str().unwrap();
+    admitted(&fixture, &event, own, &second).await.expect(200);
+    assert_eq!(with("GET", "/me", &first).await.expect(200).json()["state"], "admitted");
+
+    let left = with("DELETE", "/me", &first).await.expect(204);
+    let ended: Vec<_> =
+        left.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+    assert_eq!(ended.len(), 3, "{ended:?}");
+    assert!(ended.iter().all(|line| line.contains("Max-Age=0")), "{ended:?}");
+    assert!(ended[0].starts_with(&format!("tidegate_token_{event}=;")), "{ended:?}");
 }
