@@ -1,7 +1,9 @@
-//! Idempotency keys: the same key and body get the same answer, and one effect.
+//! Idempotency keys: the same key and body have one effect and get its answer again. What had no
+//! effect is kept only if it can never change.
 use crate::body::Body;
 use crate::exchange::{Exchange, Outcome, Received};
 use crate::problem::{Code, Problem};
+use crate::response::is_passing;
 use allocator::Keyed;
 use http::header::{CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -58,12 +60,11 @@ pub(crate) async fn once(
     let outcome = work.await;
     let outcome = match outcome {
         Ok(answer) => Ok(answer),
-        // After a failure of the server the client should try again; the cause is for the log.
-        Err(problem) if !is_kept(problem.code().status()) => Err(problem),
+        Err(problem) if !problem.code().is_final() => Err(problem),
         Err(problem) => Ok(problem.into_response()),
     };
     let kept = match &outcome {
-        Ok(answer) if is_kept(answer.status()) => kept(answer),
+        Ok(answer) if !is_passing(answer) => kept(answer),
         Ok(_) | Err(_) => None,
     };
     let written = match kept {
@@ -80,10 +81,6 @@ pub(crate) async fn once(
 pub(crate) fn mismatch() -> Problem {
     let detail = "the Idempotency-Key was used with another request";
     Problem::new(Code::IdempotencyMismatch, detail)
-}
-
-fn is_kept(status: StatusCode) -> bool {
-    status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error()
 }
 
 fn kept(answer: &Response<Body>) -> Option<RequestAnswer> {

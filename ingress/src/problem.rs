@@ -124,6 +124,39 @@ impl Code {
         StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// Whether the same request gets this refusal for ever.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            Self::UsernameTaken | Self::TokenUsed | Self::HoldExpired | Self::Missed => true,
+            Self::Malformed
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::QueueRequired
+            | Self::PassInvalid
+            | Self::CrossSite
+            | Self::UserMismatch
+            | Self::NotHolder
+            | Self::NotFound
+            | Self::Method
+            | Self::Slow
+            | Self::SeatTaken
+            | Self::SoldOut
+            | Self::SeatsCap
+            | Self::QueueClosed
+            | Self::HoldPaying
+            | Self::IdempotencyRunning
+            | Self::TooLarge
+            | Self::MediaType
+            | Self::Validation
+            | Self::IdempotencyMismatch
+            | Self::RateLimited
+            | Self::HeadTooLarge
+            | Self::Internal
+            | Self::Unavailable
+            | Self::OutcomeUnknown => false,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         self.row().1
     }

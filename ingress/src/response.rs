@@ -19,6 +19,20 @@ pub(crate) const IMMUTABLE: HeaderValue =
 /// Most answers are no longer and grow no buffer while they are written.
 const JSON_BYTES: usize = 512;
 
+/// Marks an answer that had no effect and may be another one the next time: it is not kept for a
+/// request that is repeated under its key.
+#[derive(Clone)]
+struct Passing;
+
+pub(crate) fn passing(mut answer: Response<Body>) -> Response<Body> {
+    answer.extensions_mut().insert(Passing);
+    answer
+}
+
+pub(crate) fn is_passing(answer: &Response<Body>) -> bool {
+    answer.extensions().get::<Passing>().is_some()
+}
+
 /// A list in pages.
 #[derive(Serialize)]
 pub(crate) struct Listed<T> {

@@ -233,7 +233,9 @@ async fn enter(exchange: &Exchange, account: &AccountId) -> Outcome {
             carry_pass(exchange, &pass, answer.headers_mut());
             Ok(answer)
         }
-        ClaimAnswer::NotYet(standing) => Ok(response::json(StatusCode::ACCEPTED, &standing)),
+        ClaimAnswer::NotYet(standing) => {
+            Ok(response::passing(response::json(StatusCode::ACCEPTED, &standing)))
+        }
         ClaimAnswer::TokenUsed => Err(token_used()),
         ClaimAnswer::Missed => Err(Problem::new(Code::Missed, "the place in line is over")),
         ClaimAnswer::Closed => Err(closed()),

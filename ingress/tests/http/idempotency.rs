@@ -158,3 +158,44 @@ async fn a_request_that_runs_is_not_begun_again() {
     let running = keyed(request, "k").send().await;
     assert_eq!(running.refusal(), (409, "idempotency_running".into()));
 }
+
+/// "Not yet" is no answer to keep: under the same key the truth is told when it has changed.
+#[tokio::test]
+async fn what_had_no_effect_and_may_change_is_not_kept() {
+    let fixture = Fixture::open().await;
+    let paused = json!({ "total_seats": 1, "queue": { "state": "paused" } });
+    let event = fixture.event(paused).await;
+    let (admin, login) = (fixture.login(Role::Admin).await, fixture.login(Role::User).await);
+    let steer = |state: &'static str| {
+        let request = fixture.request("PATCH", &format!("/api/events/{event}/queue"));
+        request.login(&admin).json(&json!({ "state": state })).send()
+    };
+    let queue = format!("/api/queue/{event}");
+    let joined = fixture.request("POST", &format!("{queue}/join")).send().await.expect(201).json();
+    let token = joined["token"].as_str().unwrap();
+    let claim = || {
+        let request = fixture.request("POST", &format!("{queue}/pass")).login(&login);
+        keyed(request.header("queue-token", token), "claim").send()
+    };
+    claim().await.expect(202);
+    steer("open").await.expect(200);
+    let pass = loop {
+        let answer = claim().await;
+        if answer.status != 202 {
+            break answer.expect(200);
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(claim().await.expect(200).json()["pass"], pass.json()["pass"]);
+
+    let other = fixture.login(Role::User).await;
+    let join = || {
+        let request = fixture.request("POST", &format!("{queue}/join")).login(&other);
+        keyed(request, "join").send()
+    };
+    steer("closed").await.expect(200);
+    assert_eq!(join().await.refusal(), (409, "queue_closed".into()));
+    steer("open").await.expect(200);
+    let first = join().await.expect(201);
+    same(&first, &join().await);
+}
