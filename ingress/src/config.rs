@@ -60,7 +60,8 @@ pub struct Config {
     pub stream_heartbeat_ms: u64,
     /// The shortest time between two looks of one stream, in milliseconds.
     pub stream_interval_ms: u64,
-    /// How long a browser waits before it opens a stream again, in milliseconds.
+    /// How long a browser waits at least before it opens a stream again, in milliseconds; each waits
+    /// up to twice that.
     pub stream_retry_ms: u64,
     /// Requests that may wait for a booking at once; more are answered without waiting.
     pub long_polls_max: usize,

@@ -265,7 +265,7 @@ pub(crate) static ROUTES: [Route; 27] = [
         .says("The same as server-sent events, each time it changes")
         .cookies()
         .who(Who::Token)
-        .answers(&[(200, Events)])
+        .answers(&[(200, Events), (204, Empty)])
         .refuses(&[Code::NotFound]),
     Route::post("/api/queue/{queue}/pass", "claim_pass", |x| Box::pin(queue::claim(x)))
         .says("Be admitted: 200 with the pass, 202 while it is not one's turn")

@@ -5,10 +5,11 @@ use crate::body::Body;
 use crate::exchange::{Exchange, Outcome};
 use crate::metrics::{self, Counted};
 use crate::problem::Problem;
+use crate::response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -29,6 +30,10 @@ pub(crate) async fn stream(exchange: Exchange) -> Outcome {
     let changes = changes.ok_or_else(|| Problem::not_found("there is no such queue"))?;
     // The first look is before the answer: an error is still an answer then.
     let first = app.room.standing(&token).await?;
+    if queue::is_over(first.state) {
+        // The one answer that keeps a browser from opening the stream again.
+        return Ok(response::empty(StatusCode::NO_CONTENT));
+    }
     let open = Open {
         app: exchange.app.clone(),
         token,
@@ -73,7 +78,7 @@ impl Open {
             return None;
         }
         if let Some(first) = self.first.take() {
-            let retry = self.app.config.stream_retry_ms;
+            let retry = retry_ms(self.app.config.stream_retry_ms, self.app.ids.random());
             return Some(Bytes::from(format!("retry: {retry}\n\n{}", self.event(first))));
         }
         let config = &self.app.config;
@@ -121,6 +126,12 @@ impl Open {
     }
 }
 
+/// Between the least time and twice that, so that streams that end together do not all come back
+/// together.
+fn retry_ms(least: u64, random: u64) -> u64 {
+    least + random % (least + 1)
+}
+
 /// A standing without what merely runs down with time.
 fn still(standing: &Standing) -> Standing {
     Standing {
@@ -137,4 +148,20 @@ fn ends_in(standing: &Standing) -> Option<Duration> {
     let soonest = left.into_iter().flatten().min()?;
     // Deadlines are rounded up to a second, so at this one it is over.
     Some(Duration::from_secs(u64::try_from(soonest).unwrap_or(0).max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::IdSource;
+
+    #[test]
+    fn streams_come_back_spread_out() {
+        let ids = IdSource::seeded(1);
+        let mut times: Vec<u64> = (0..1_000).map(|_| retry_ms(3_000, ids.random())).collect();
+        times.sort_unstable();
+        assert!(times[0] < 3_100 && times[999] > 5_900 && times[999] <= 6_000, "{times:?}");
+        times.dedup();
+        assert!(times.len() > 700, "{}", times.len());
+    }
 }

@@ -240,6 +240,8 @@ async fn a_stream_tells_each_change_and_ends_with_the_line() {
     steer(&fixture, &event, json!({ "state": "closed" })).await;
     assert!(until(&mut stream, &mut seen, "\"closed\"").await, "{seen}");
     assert!(until(&mut stream, &mut seen, "\r\n0\r\n\r\n").await, "the stream ends: {seen}");
+    let again = fixture.request("GET", &format!("/api/queue/{event}/stream"));
+    again.header("queue-token", &token).send().await.expect(204);
 }
 
 #[tokio::test]
