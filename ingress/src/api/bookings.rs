@@ -289,7 +289,13 @@ fn book_form(fields: &mut Fields<'_>) -> Option<BookForm> {
     let hold = fields.optional("hold_id", parsed(HoldId::parse), "The hold to buy.");
     let seat = fields.optional("seat_number", seat_name(), "A seat of the hold to buy.");
     let token = parsed_as(
-        |text| PaymentToken::parse(text).ok_or("must be 1 to 255 visible ASCII characters"),
+        |text| match PaymentToken::parse(text) {
+            Some(_) if is_card_number(text) => {
+                Err("must be a token of the payment gateway, never a card number")
+            }
+            Some(token) => Ok(token),
+            None => Err("must be 1 to 255 visible ASCII characters"),
+        },
         |_| json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
     );
     let says = "What the payment gateway charges: a token that it gave out, never a card number.";
@@ -303,6 +309,19 @@ fn book_form(fields: &mut Fields<'_>) -> Option<BookForm> {
         target: hold.map(TargetForm::Hold).or(seat.map(TargetForm::Seat))?,
         payment_token: payment_token?,
     })
+}
+
+/// Whether a text is what cards have printed on them: 12 to 19 digits, perhaps in groups, that pass
+/// Luhn's check (ISO/IEC 7812). Such a number must not even be stored.
+fn is_card_number(text: &str) -> bool {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
+    let weighed = digits.iter().rev().enumerate().map(|(at, digit)| match at % 2 {
+        0 => *digit,
+        _ if *digit > 4 => digit * 2 - 9,
+        _ => digit * 2,
+    });
+    is_number && (12..=19).contains(&digits.len()) && weighed.sum::<u32>() % 10 == 0
 }
 
 impl BookingShown {
@@ -331,6 +350,28 @@ impl BookingShown {
             hold,
             created_at: booking.placed_at.into(),
             updated_at: booking.updated_at.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn card_numbers_are_known_by_their_check_digit() {
+        for (text, expected) in [
+            ("4242424242424242", true),
+            ("4242-4242-4242-4242", true),
+            ("378282246310005", true),
+            ("6304000000000000", true),
+            ("4242424242424241", false),
+            ("tok_4242424242424242", false),
+            ("42424242", false),
+            ("tok_visa", false),
+            ("00000000000000000000", false),
+        ] {
+            assert_eq!(is_card_number(text), expected, "{text}");
         }
     }
 }

@@ -251,3 +251,19 @@ async fn what_failed_is_tried_again_under_its_key() {
     sale.fixture.faults.be_down(false);
     cancel().await.expect(202);
 }
+
+#[tokio::test]
+async fn a_card_number_is_no_payment_token() {
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 1 })).await;
+    let login = fixture.login(Role::User).await;
+    let lock = json!({ "event_id": event, "seat_number": 1 });
+    let hold = fixture.post("/api/tickets/lock", &login, &lock).await.expect(200).json();
+    let book = |token: &str| json!({ "event_id": event, "hold_id": hold["hold_id"], "payment_token": token });
+    for number in ["4242424242424242", "3782-822463-10005"] {
+        let refused = fixture.post("/api/tickets/book", &login, &book(number)).await;
+        assert_eq!(refused.fields(), ["payment_token"], "{number}");
+        assert!(!String::from_utf8_lossy(&refused.body).contains(number));
+    }
+    fixture.post("/api/tickets/book", &login, &book("tok_4242")).await.expect(202);
+}
