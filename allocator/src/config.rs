@@ -18,8 +18,6 @@ pub struct Config {
     pub seats_age_max_ms: u64,
     /// The fewest seconds a hold has left after a decline.
     pub declined_hold_seconds: u32,
-    /// Outcomes the applier takes at once.
-    pub outcome_batch_max: usize,
     /// How long a request's idempotency key is kept, in seconds.
     pub key_seconds: u32,
     /// How long a recovery of an event's copy is waited for.

@@ -1,5 +1,5 @@
 //! Why the allocator could not answer.
-use ledger::{BookingId, Recovering, StoreError};
+use ledger::{BatchError, BookingId, Recovering, StoreError};
 
 /// The allocator could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,16 @@ impl Error {
             Self::Store(error) => error.is_retryable(),
             Self::Recovering => true,
             Self::OutcomeUnknown { .. } | Self::Overflow => false,
+        }
+    }
+}
+
+impl From<Error> for BatchError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => error.into(),
+            Error::Recovering | Error::OutcomeUnknown { .. } => Self::Again(error.into()),
+            Error::Overflow => Self::Broken(error.into()),
         }
     }
 }

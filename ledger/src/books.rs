@@ -11,9 +11,7 @@ mod people;
 mod purchases;
 
 pub use admissions::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
-pub use audit::{
-    AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
-};
+pub use audit::{AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount};
 pub use events::{EventCreated, Events, LimitsChange, Patched};
 pub use layouts::Layouts;
 pub use people::REQUEST_LEASE_SECONDS;

@@ -36,6 +36,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// True when the same call would fail the same way for ever.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken { .. })
+    }
+
     /// True when the change may have happened.
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown { .. })

@@ -1,5 +1,6 @@
 //! Typed ids: opaque strings of at most 64 visible characters, minted once and carried for ever.
 use crate::clock::Timestamp;
+use crate::lock::lock;
 use aws_lc_rs::digest::{SHA256, digest};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::sync::{Arc, Mutex};
@@ -162,7 +163,7 @@ impl IdSource {
     /// 80 random bits behind 48 bits of milliseconds, so that ids sort by when they were made.
     fn mint(&self, prefix: &str, now: Timestamp) -> Arc<str> {
         let mut random = [0u8; 10];
-        self.0.lock().expect("no panic while the lock is held").fill_bytes(&mut random);
+        lock(&self.0).fill_bytes(&mut random);
         let mut bytes = [0u8; 16];
         bytes[..6].copy_from_slice(&now.millis().to_be_bytes()[2..]);
         bytes[6..].copy_from_slice(&random);
@@ -183,7 +184,7 @@ impl IdSource {
 
     /// A random number, for jitter and token ids.
     pub fn random(&self) -> u64 {
-        self.0.lock().expect("no panic while the lock is held").next_u64()
+        lock(&self.0).next_u64()
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod account;
 mod admission;
+mod backoff;
 mod booking;
 mod clock;
 mod error;
@@ -25,6 +26,7 @@ pub mod purchase;
 pub mod ticket;
 
 pub mod books;
+pub mod consumer;
 mod journal;
 mod log;
 pub mod metrics;
@@ -38,12 +40,14 @@ pub mod conformance;
 
 pub use account::{Account, Role};
 pub use admission::{Admission, AdmissionSource, SlotRef};
+pub use backoff::Backoff;
 pub use booking::{
     ATTEMPTS_MAX, Booking, BookingCommand, BookingItem, BookingOutcome, BookingStatus,
     BookingTicket, CancelBooking, PaymentToken, PlaceBooking, Refund, RefundStatus, SeatEffect,
 };
 pub use books::Books;
 pub use clock::{Clock, Timestamp};
+pub use consumer::{BatchError, BatchHandler, Consumer, ConsumerConfig, InvalidConsumerConfig};
 pub use error::{Source, StoreError};
 pub use event::{DEFAULT_PRICE, Event, Queue, QueuePatch, QueueSettings, QueueState, SaleTerms};
 pub use fenced::{CopySource, Fenced, FencedCopy, Recovering, RecoveryBounds};
@@ -54,12 +58,15 @@ pub use ids::{
 pub use journal::{JournalEntry, JournalReceipt, SeatJournal};
 pub use layout::{Layout, LayoutError, PLACES_MAX, Place, Row, Seating, Section};
 pub use lock::{lock, read_lock, write_lock};
-pub use log::{Backlog, BookingLog, Delivery, Group, Message, Subscription, Topic};
+pub use log::{
+    Backlog, BookingLog, DeadLetter, Delivery, Group, LogPosition, Message, Subscription, Topic,
+};
 pub use money::{Currency, InvalidCurrency, Money};
 pub use page::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use projector::{BookingChanges, BookingWatch, Projector};
 pub use ticket::{Ticket, TicketState};
 pub use transfer::{
-    GATEWAY_CLEARING, Leg, Transfer, TransferKind, Unbalanced, legs_balance, sales_account,
+    GATEWAY_CLEARING, Leg, Transfer, TransferKind, TransferRecord, Unbalanced, legs_balance,
+    sales_account,
 };
 pub use views::{Replaces, Views};

@@ -11,7 +11,7 @@ pub enum Topic {
     Bookings,
     /// Booking outcomes.
     Outcomes,
-    /// What no consumer could read, with its raw bytes and the reason.
+    /// What could not be read, with its raw bytes, or not be carried out; each with the reason.
     Dead,
 }
 
@@ -82,11 +82,27 @@ impl Message {
     }
 }
 
-/// A message that was read, and when it was appended.
+/// Where a message stands in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LogPosition {
+    /// 0 where a topic has only one.
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// A message that was read, where it stands, and when it was appended.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub message: Message,
+    pub position: LogPosition,
     pub appended_at: Timestamp,
+}
+
+/// A message that could be read and can never be carried out, and why.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    pub delivery: Delivery,
+    pub reason: String,
 }
 
 /// How much of a topic a group has still to read.
@@ -105,6 +121,10 @@ pub trait BookingLog: Send + Sync {
 
     /// Joins a group. Messages that were delivered but not committed come again to somebody.
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError>;
+
+    /// Appends to [`Topic::Dead`] what `group` could read and can never carry out. Harmless twice:
+    /// a letter may be there more than once, known by where its message stands.
+    async fn append_dead(&self, group: Group, letters: &[DeadLetter]) -> Result<(), StoreError>;
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError>;
 }

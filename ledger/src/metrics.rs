@@ -24,7 +24,9 @@ pub const LOG_BACKLOG: &str = "tidegate_ledger_log_backlog";
 pub const LOG_BACKLOG_AGE_SECONDS: &str = "tidegate_ledger_log_backlog_age_seconds";
 pub const OUTCOMES_TOTAL: &str = "tidegate_ledger_outcomes_total";
 pub const VIEWS_PROJECTED_TOTAL: &str = "tidegate_ledger_views_projected_total";
-pub const VIEWS_FAILURES_TOTAL: &str = "tidegate_ledger_views_failures_total";
+pub const CONSUMED_TOTAL: &str = "tidegate_ledger_consumer_messages_total";
+pub const CONSUMER_RETRIES_TOTAL: &str = "tidegate_ledger_consumer_retries_total";
+pub const CONSUMER_DEAD_TOTAL: &str = "tidegate_ledger_consumer_dead_letters_total";
 pub const VIEWS_WATCHERS: &str = "tidegate_ledger_views_watchers";
 
 /// Tells the recorder what each metric means.
@@ -62,7 +64,21 @@ pub fn describe() {
     );
     describe_counter!(OUTCOMES_TOTAL, Unit::Count, "New outcomes in the books, by status");
     describe_counter!(VIEWS_PROJECTED_TOTAL, Unit::Count, "Messages that reached the views");
-    describe_counter!(VIEWS_FAILURES_TOTAL, Unit::Count, "Tries of the projector that failed");
+    describe_counter!(
+        CONSUMED_TOTAL,
+        Unit::Count,
+        "Messages that had their effect and were committed, by group"
+    );
+    describe_counter!(
+        CONSUMER_RETRIES_TOTAL,
+        Unit::Count,
+        "Calls of stores and of the log that failed and were made again, by group"
+    );
+    describe_counter!(
+        CONSUMER_DEAD_TOTAL,
+        Unit::Count,
+        "Messages that could not be carried out and were set aside, by group"
+    );
     describe_gauge!(VIEWS_WATCHERS, Unit::Count, "Requests that wait for a booking to change");
 }
 
@@ -133,8 +149,16 @@ pub fn projected(messages: u64) {
     counter!(VIEWS_PROJECTED_TOTAL).increment(messages);
 }
 
-pub fn projection_failed() {
-    counter!(VIEWS_FAILURES_TOTAL).increment(1);
+pub(crate) fn consumed(group: Group, messages: u64) {
+    counter!(CONSUMED_TOTAL, "group" => group.name()).increment(messages);
+}
+
+pub(crate) fn consumer_retry(group: Group) {
+    counter!(CONSUMER_RETRIES_TOTAL, "group" => group.name()).increment(1);
+}
+
+pub(crate) fn dead_lettered(group: Group, messages: u64) {
+    counter!(CONSUMER_DEAD_TOTAL, "group" => group.name()).increment(messages);
 }
 
 pub fn watchers(count: usize) {

@@ -5,11 +5,13 @@
 #[cfg(test)]
 mod tests;
 
-mod board;
-mod desk;
+mod claims_snapshot;
+mod settlement_batch;
 
-pub use board::{Board, Opened, PlaceKey, SeatsKey, may_claim, open_batch, seats_key};
-pub use desk::Desk;
+pub use claims_snapshot::{
+    ClaimsSnapshot, Opened, PlaceKey, SeatsKey, may_claim, open_batch, seats_key,
+};
+pub use settlement_batch::SettlementBatch;
 
 use crate::booking::{
     Booking, BookingOutcome, BookingStatus, BookingTicket, PlaceBooking, Refund, RefundStatus,
@@ -27,8 +29,9 @@ pub type Entry<'a> = (&'a Purchase, Option<Timestamp>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentState {
-    /// No attempt was committed, so nothing can have been charged.
-    New,
+    /// No attempt was committed, so nothing can have been charged. Stored only of bookings that
+    /// ended so: the transaction that opens one to be charged commits its attempt as well.
+    NotAttempted,
     /// An attempt is committed; the gateway may or may not have heard of it.
     Submitted,
     /// The gateway was asked and gave no final answer.
@@ -40,7 +43,7 @@ pub enum PaymentState {
 impl PaymentState {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::New => "new",
+            Self::NotAttempted => "new",
             Self::Submitted => "submitted",
             Self::Unknown => "unknown",
             Self::Captured => "captured",
@@ -49,7 +52,7 @@ impl PaymentState {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::New, Self::Submitted, Self::Unknown, Self::Captured, Self::Declined]
+        [Self::NotAttempted, Self::Submitted, Self::Unknown, Self::Captured, Self::Declined]
             .into_iter()
             .find(|state| state.as_str() == text)
     }
@@ -90,8 +93,8 @@ pub enum ChargeResult {
 
 /// Whether the record lets a booking have its places, all or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
-    Clear,
+pub enum SeatAvailability {
+    Available,
     /// Another booking has a live claim on one of them.
     Taken,
     /// The account would have more than it may.
@@ -135,7 +138,7 @@ impl Purchase {
     pub fn opened(command: PlaceBooking, now: Timestamp) -> Self {
         Self {
             command,
-            payment: PaymentState::New,
+            payment: PaymentState::NotAttempted,
             status: BookingStatus::Processing,
             failure_code: None,
             charge_id: None,
@@ -206,12 +209,12 @@ impl Step {
     }
 }
 
-/// Opens a booking, or finds what became of it. `ground` is asked only when it matters.
+/// Opens a booking, or finds what became of it. `availability` is asked only when it matters.
 pub fn open(
     known: Option<Purchase>,
     command: &PlaceBooking,
     now: Timestamp,
-    ground: impl FnOnce() -> Ground,
+    availability: impl FnOnce() -> SeatAvailability,
 ) -> Opening {
     let purchase = match known {
         Some(purchase) if purchase.status != BookingStatus::Processing => {
@@ -227,10 +230,10 @@ pub fn open(
     if now > command.deadline {
         return refuse(BookingStatus::Expired);
     }
-    match ground() {
-        Ground::Clear => Opening::Submit(purchase.submitted(now)),
-        Ground::Taken => refuse(BookingStatus::SeatLost),
-        Ground::OverCap => refuse(BookingStatus::OverCap),
+    match availability() {
+        SeatAvailability::Available => Opening::Submit(purchase.submitted(now)),
+        SeatAvailability::Taken => refuse(BookingStatus::SeatLost),
+        SeatAvailability::OverCap => refuse(BookingStatus::OverCap),
     }
 }
 
@@ -325,7 +328,7 @@ fn owing(mut step: Step, amount: Money, reason: &str) -> Step {
 pub fn cancel(purchase: Purchase, used: bool, now: Timestamp) -> Option<Step> {
     match purchase.status {
         BookingStatus::Processing => match purchase.payment {
-            PaymentState::New => {
+            PaymentState::NotAttempted => {
                 let purchase = Purchase { cancel_requested: true, ..purchase };
                 Some(purchase.refused(BookingStatus::Cancelled, "cancelled", now))
             }

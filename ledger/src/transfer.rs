@@ -29,14 +29,26 @@ pub struct Leg {
     pub amount: Money,
 }
 
-/// A balanced movement of money. The constructors are the only way to make one.
+/// A balanced movement of money. The constructors are the only way to make one, and a record that
+/// was read becomes one only if it balances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
+    cause: String,
+    kind: TransferKind,
+    legs: Vec<Leg>,
+    at: Timestamp,
+}
+
+/// A transfer as its rows tell it, balanced or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferRecord {
     /// The booking or refund that caused it.
     pub cause: String,
     pub kind: TransferKind,
     pub legs: Vec<Leg>,
     pub at: Timestamp,
+    /// Its legs are there, its own row is not.
+    pub headless: bool,
 }
 
 /// Money that the gateway holds for us.
@@ -53,6 +65,24 @@ pub fn sales_account(event: &EventId) -> String {
 pub struct Unbalanced;
 
 impl Transfer {
+    /// The booking or refund that caused it.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    pub fn kind(&self) -> TransferKind {
+        self.kind
+    }
+
+    /// Two or more, which sum to zero.
+    pub fn legs(&self) -> &[Leg] {
+        &self.legs
+    }
+
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// A captured charge: the gateway owes us, the event has earned.
     pub fn capture(
         booking: &BookingId,
@@ -65,7 +95,7 @@ impl Transfer {
             Leg { account: GATEWAY_CLEARING.into(), amount },
             Leg { account: sales_account(event), amount: credit },
         ];
-        Self::balanced(booking.as_str(), TransferKind::Capture, legs, at)
+        Self::balanced(booking.to_string(), TransferKind::Capture, legs, at)
     }
 
     /// A refund: the reverse of a capture, in whole or in part.
@@ -80,19 +110,37 @@ impl Transfer {
             Leg { account: sales_account(event), amount },
             Leg { account: GATEWAY_CLEARING.into(), amount: credit },
         ];
-        Self::balanced(refund.as_str(), TransferKind::Refund, legs, at)
+        Self::balanced(refund.to_string(), TransferKind::Refund, legs, at)
     }
 
     fn balanced(
-        cause: &str,
+        cause: String,
         kind: TransferKind,
         legs: Vec<Leg>,
         at: Timestamp,
     ) -> Result<Self, Unbalanced> {
-        if !legs_balance(&legs) {
+        if legs.len() < 2 || !legs_balance(&legs) {
             return Err(Unbalanced);
         }
-        Ok(Self { cause: cause.to_owned(), kind, legs, at })
+        Ok(Self { cause, kind, legs, at })
+    }
+}
+
+impl TryFrom<TransferRecord> for Transfer {
+    type Error = Unbalanced;
+
+    /// Checks what was read: a record without a row of its own, with one leg or with legs that do
+    /// not sum to zero is no transfer.
+    fn try_from(record: TransferRecord) -> Result<Self, Unbalanced> {
+        let TransferRecord { cause, kind, legs, at, headless } = record;
+        if headless { Err(Unbalanced) } else { Self::balanced(cause, kind, legs, at) }
+    }
+}
+
+impl From<Transfer> for TransferRecord {
+    fn from(transfer: Transfer) -> Self {
+        let Transfer { cause, kind, legs, at } = transfer;
+        Self { cause, kind, legs, at, headless: false }
     }
 }
 
@@ -123,6 +171,28 @@ mod tests {
         for code in [GATEWAY_CLEARING.to_owned(), sales_account(&event)] {
             let of_account = all.iter().filter(|leg| leg.account == code).map(|leg| leg.amount);
             assert_eq!(Money::sum(Currency::EUR, of_account).unwrap().minor, 0);
+        }
+    }
+
+    #[test]
+    fn a_record_becomes_a_transfer_only_if_it_balances() {
+        let booking = BookingId::parse("bkg_1").unwrap();
+        let event = EventId::parse("evt_1").unwrap();
+        let at = Timestamp::from_millis(1);
+        let amount = Money::new(9_000, Currency::EUR);
+        let capture = Transfer::capture(&booking, &event, amount, at).unwrap();
+        let record = TransferRecord::from(capture.clone());
+        assert_eq!(Transfer::try_from(record.clone()), Ok(capture));
+        let spoiled: [fn(&mut TransferRecord); 4] = [
+            |record| drop(record.legs.pop()),
+            |record| record.legs.clear(),
+            |record| record.legs[0].amount.minor += 1,
+            |record| record.headless = true,
+        ];
+        for spoil in spoiled {
+            let mut record = record.clone();
+            spoil(&mut record);
+            assert_eq!(Transfer::try_from(record.clone()), Err(Unbalanced), "{record:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Asking the gateway about one purchase, and reading its answer as the ledger's words.
 use crate::Config;
-use crate::backoff::warn_of;
+use crate::error::warn_of;
 use crate::gateway::{
     ChargeAnswer, ChargeRequest, GatewayError, PaymentGateway, RefundAnswer, RefundRequest,
 };

@@ -16,10 +16,6 @@ pub struct Config {
     pub settle_batch_max: usize,
     /// How long a charge, refund or look-up may take, in milliseconds; then its answer is unknown.
     pub charge_timeout_ms: u64,
-    /// The first pause after a store failed, in milliseconds; each further one is twice as long.
-    pub retry_min_ms: u64,
-    /// The longest pause between two tries of a store, in milliseconds.
-    pub retry_max_ms: u64,
     /// How long the batches in hand may take once the worker stops, in milliseconds.
     pub drain_timeout_ms: u64,
     /// For how long the gateway remembers a key, in seconds, counted from the committed attempt.
@@ -68,13 +64,11 @@ impl Config {
         }
         for (name, value) in [
             ("charge_timeout_ms", self.charge_timeout_ms),
-            ("retry_min_ms", self.retry_min_ms),
             ("reconcile_interval_ms", self.reconcile_interval_ms),
             ("gateway_connect_timeout_ms", self.gateway_connect_timeout_ms),
         ] {
             check(value >= 1, name, "must be at least 1")?;
         }
-        check(self.retry_max_ms >= self.retry_min_ms, "retry_max_ms", "is below retry_min_ms")?;
         let lease_ms = u64::from(self.resolve_interval_seconds) * 1_000;
         check(lease_ms <= 15_000, "resolve_interval_seconds", "must be at most 15")?;
         // Else another node takes the work up while this one still waits for the gateway.
@@ -104,7 +98,6 @@ mod tests {
         check(|c| c.inflight_max = 0, Some("inflight_max"));
         check(|c| c.batch_max = 65_537, Some("batch_max"));
         check(|c| c.window_batches_max = 0, Some("window_batches_max"));
-        check(|c| c.retry_max_ms = 0, Some("retry_max_ms"));
         check(|c| c.resolve_interval_seconds = 16, Some("resolve_interval_seconds"));
         check(|c| c.charge_timeout_ms = 15_000, Some("charge_timeout_ms"));
         check(|c| c.gateway_key_window_seconds = 15, Some("gateway_key_window_seconds"));

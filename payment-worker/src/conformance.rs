@@ -15,8 +15,6 @@ pub fn config() -> Config {
         window_batches_max: 3,
         settle_batch_max: 4,
         charge_timeout_ms: 5_000,
-        retry_min_ms: 1,
-        retry_max_ms: 4,
         drain_timeout_ms: 5_000,
         gateway_key_window_seconds: 86_400,
         gateway_connections_max: 16,

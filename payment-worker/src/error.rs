@@ -1,12 +1,15 @@
 //! Why the payment worker could not go on.
 use crate::gateway::GatewayError;
-use ledger::StoreError;
+use ledger::{BatchError, StoreError};
 
 /// A store or the gateway could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("asking a store")]
     Store(#[from] StoreError),
+    /// Answers of the gateway could not be recorded.
+    #[error("recording the gateway's answers")]
+    Batch(#[from] BatchError),
     #[error("asking the payment gateway")]
     Gateway(#[from] GatewayError),
 }
@@ -16,7 +19,13 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable() || error.is_unknown(),
+            Self::Batch(error) => matches!(error, BatchError::Again(_)),
             Self::Gateway(error) => error.is_retryable(),
         }
     }
+}
+
+/// Logs a failure with what caused it.
+pub(crate) fn warn_of(error: &(dyn std::error::Error + 'static), message: &'static str) {
+    tracing::warn!(error, "{message}");
 }

@@ -7,6 +7,8 @@ mod config;
 mod error;
 pub mod metrics;
 
+mod parts;
+
 mod worker;
 
 mod opening;
@@ -22,7 +24,6 @@ mod publishing;
 
 mod reconciler;
 
-mod backoff;
 mod gateway_log;
 
 #[cfg(any(test, feature = "conformance"))]
@@ -31,5 +32,6 @@ pub mod conformance;
 pub use config::{Config, InvalidConfig};
 pub use error::Error;
 pub use gateway_log::gateway_log;
+pub use parts::Parts;
 pub use reconciler::Reconciler;
 pub use worker::PaymentWorker;

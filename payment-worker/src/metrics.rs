@@ -11,7 +11,7 @@ const COMMAND_WAIT_SECONDS: &str = "tidegate_payment_worker_command_wait_seconds
 const ENDED: &str = "tidegate_payment_worker_bookings_ended_total";
 const SETTLE_BATCH_SIZE: &str = "tidegate_payment_worker_settle_batch_size";
 const WINDOW_BATCHES: &str = "tidegate_payment_worker_window_batches";
-const STORE_RETRIES: &str = "tidegate_payment_worker_store_retries_total";
+const ANSWERS_REFUSED: &str = "tidegate_payment_worker_answers_refused_total";
 const RECONCILED: &str = "tidegate_payment_worker_reconciled_total";
 const UNKNOWN_AGE_SECONDS: &str = "tidegate_payment_worker_unknown_age_seconds";
 const OUTBOX_LENGTH: &str = "tidegate_payment_worker_outbox_length";
@@ -32,7 +32,7 @@ pub fn describe() {
     describe_counter!(ENDED, "Outcomes published by the worker and the reconciler, by status");
     describe_histogram!(SETTLE_BATCH_SIZE, "Answers settled in one transaction");
     describe_gauge!(WINDOW_BATCHES, "Batches read whose offsets are not committed");
-    describe_counter!(STORE_RETRIES, "Tries of a store that failed and were made again");
+    describe_counter!(ANSWERS_REFUSED, "Answers of the gateway that the books refuse for ever");
     describe_counter!(RECONCILED, "Work the reconciler took up, by kind");
     describe_gauge!(
         UNKNOWN_AGE_SECONDS,
@@ -112,8 +112,8 @@ pub(crate) fn window(batches: usize) {
     gauge!(WINDOW_BATCHES).set(batches as f64);
 }
 
-pub(crate) fn store_retry() {
-    counter!(STORE_RETRIES).increment(1);
+pub(crate) fn refused(answers: usize) {
+    counter!(ANSWERS_REFUSED).increment(answers as u64);
 }
 
 pub(crate) fn reconciled(work: Work, count: usize) {

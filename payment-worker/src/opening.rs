@@ -1,74 +1,117 @@
 //! Opening a batch: the seats are claimed and the attempts committed before anything is charged.
-use crate::backoff::Backoff;
 use crate::publishing::Recorded;
-use crate::segment::Segment;
+use crate::segment::{Origins, Segment, dead_letters, part};
 use crate::settling::Charge;
 use ledger::books::{Begun, Purchases};
-use ledger::{Clock, Delivery, StoreError, Subscription};
+use ledger::consumer::{Consumer, Isolation};
+use ledger::{BookingCommand, CancelBooking, Clock, Delivery, PlaceBooking};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
+use tracing::{Span, info_span};
 
 /// Gets batches and has them opened.
 pub(crate) struct Opener {
     pub(crate) purchases: Arc<dyn Purchases>,
     pub(crate) clock: Clock,
-    pub(crate) backoff: Backoff,
-    pub(crate) batch_max: usize,
-    /// Free places in flight.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) isolation: Isolation,
+    /// One for each charge that may be in flight.
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) charges: mpsc::Sender<Charge>,
     pub(crate) recorded: mpsc::Sender<Recorded>,
 }
 
 impl Opener {
     /// The next batch, no larger than what may be in flight and than `room`. Cancel-safe.
-    pub(crate) async fn poll(
-        &self,
-        subscription: &mut dyn Subscription,
-        not_before: Instant,
-        room: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        tokio::time::sleep_until(not_before).await;
-        // Only the intake takes places, so what is free now is free still when the batch is here.
-        drop(self.places.acquire().await);
-        let free = self.places.available_permits();
-        subscription.next(free.min(room).clamp(1, self.batch_max)).await
+    pub(crate) async fn poll(&self, consumer: &mut Consumer, room: usize) -> Vec<Delivery> {
+        // Only the intake takes permits, so what is free now is free still when the batch is here.
+        drop(self.permits.acquire().await);
+        let free = self.permits.available_permits();
+        consumer.next(free.min(room).max(1)).await
     }
 
-    /// One transaction for the places, then one for the cancels. While the books are down
-    /// this waits, and nothing is charged. Only an attempt that this call commits is charged here:
-    /// an earlier one has its next try on record, and the reconciler keeps its pace.
+    /// One transaction for the places, then one for the cancels. While the books are down this
+    /// waits, and nothing is charged. A command that the books refuse for ever is set aside, and
+    /// the others of its batch go on.
     pub(crate) async fn open(&self, batch: u64, segment: Segment) {
-        let Segment { places, cancels } = segment;
-        let Self { purchases, clock, .. } = self;
-        let mut outcomes = Vec::new();
-        let mut pieces = Vec::new();
-        if !places.is_empty() {
-            let begun = self.backoff.insist(|| purchases.begin(&places, clock.now())).await;
-            for begun in begun {
-                match begun {
-                    Begun::Charge(purchase) => {
-                        let place = self.places.clone().acquire_owned().await;
-                        let place = place.expect("nobody closes the places in flight");
-                        // Nobody listens only when the worker is being dropped.
-                        let _ = self.charges.send(Charge { batch, purchase, place }).await;
-                    }
-                    // The command has had its effect, and there is nothing to tell yet.
-                    Begun::Resolve(_) => pieces.push(batch),
-                    Begun::Ended(outcome) => {
-                        outcomes.push(*outcome);
-                        pieces.push(batch);
-                    }
+        let Segment { places, cancels, placed, cancelled } = segment;
+        let mut recorded = Recorded::default();
+        self.place(batch, places, placed, &mut recorded).await;
+        self.cancel(batch, cancels, &cancelled, &mut recorded).await;
+        if !recorded.pieces.is_empty() {
+            // Nobody listens only when the worker is being dropped.
+            let _ = self.recorded.send(recorded).await;
+        }
+    }
+
+    /// Only an attempt that this call commits is charged here: an earlier one has its next try on
+    /// record, and the reconciler keeps its pace.
+    async fn place(
+        &self,
+        batch: u64,
+        places: Vec<PlaceBooking>,
+        mut origins: Origins,
+        recorded: &mut Recorded,
+    ) {
+        let (purchases, clock) = (&self.purchases, &self.clock);
+        let begin = |range| purchases.begin(part(&places, range), clock.now());
+        let begun = self.isolation.run_to_end(places.len(), begin).await;
+        for poison in begun.poison {
+            let command = BookingCommand::Place(places[poison.index].clone());
+            self.set_aside(&command, &origins, &poison.reason).await;
+            recorded.pieces.push(batch);
+        }
+        for begun in begun.answers {
+            match begun {
+                Begun::Charge(purchase) => {
+                    let permit = self.permits.clone().acquire_owned().await;
+                    let permit = permit.expect("nobody closes the semaphore");
+                    let command = &purchase.command;
+                    let span = booking_span(command);
+                    let origins = origins.remove(&command.booking_id).unwrap_or_default();
+                    let charge = Charge { batch, purchase, origins, span, permit };
+                    let _ = self.charges.send(charge).await;
+                }
+                // The command has had its effect, and there is nothing to tell yet.
+                Begun::Resolve(_) => recorded.pieces.push(batch),
+                Begun::Ended(outcome) => {
+                    recorded.outcomes.push(*outcome);
+                    recorded.pieces.push(batch);
                 }
             }
         }
-        if !cancels.is_empty() {
-            outcomes.extend(self.backoff.insist(|| purchases.cancel(&cancels, clock.now())).await);
-            pieces.extend(cancels.iter().map(|_| batch));
-        }
-        if !pieces.is_empty() {
-            let _ = self.recorded.send(Recorded { outcomes, pieces }).await;
-        }
     }
+
+    async fn cancel(
+        &self,
+        batch: u64,
+        cancels: Vec<CancelBooking>,
+        origins: &Origins,
+        recorded: &mut Recorded,
+    ) {
+        let (purchases, clock) = (&self.purchases, &self.clock);
+        let cancel = |range| purchases.cancel(part(&cancels, range), clock.now());
+        let cancelled = self.isolation.run_to_end(cancels.len(), cancel).await;
+        for poison in cancelled.poison {
+            let command = BookingCommand::Cancel(cancels[poison.index].clone());
+            self.set_aside(&command, origins, &poison.reason).await;
+        }
+        recorded.outcomes.extend(cancelled.answers);
+        recorded.pieces.extend(cancels.iter().map(|_| batch));
+    }
+
+    async fn set_aside(&self, command: &BookingCommand, origins: &Origins, reason: &str) {
+        let origins = origins.get(command.booking_id()).map_or(&[][..], Vec::as_slice);
+        let letters = dead_letters(command, origins, reason);
+        self.isolation.dead_letters().append(letters).await;
+    }
+}
+
+/// From the command to its outcome.
+fn booking_span(command: &PlaceBooking) -> Span {
+    info_span!(
+        "booking",
+        booking.id = %command.booking_id,
+        hold.id = %command.hold_id,
+        event.id = %command.event_id,
+    )
 }

@@ -1,26 +1,31 @@
 //! Telling the outside what was recorded.
-use crate::backoff::{Backoff, warn_of};
+use crate::error::warn_of;
 use crate::metrics;
+use crate::segment::part;
 use ledger::books::Purchases;
+use ledger::consumer::{Isolation, Poison};
 use ledger::{BookingId, BookingLog, BookingOutcome, Message, StoreError};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 /// What was recorded for some pieces of work, each named by its batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recorded {
     pub(crate) outcomes: Vec<BookingOutcome>,
     pub(crate) pieces: Vec<u64>,
+    /// Of the bookings that were charged; they end when their outcomes are on the log.
+    pub(crate) spans: Vec<Span>,
 }
 
-/// Appends outcomes and empties the outbox of them.
+/// Appends outcomes to the log and marks them in the outbox.
 #[derive(Clone)]
-pub(crate) struct Press {
+pub(crate) struct OutboxAppender {
     pub(crate) log: Arc<dyn BookingLog>,
     pub(crate) purchases: Arc<dyn Purchases>,
 }
 
-impl Press {
+impl OutboxAppender {
     /// Returns once the log has acknowledged every outcome.
     pub(crate) async fn append(&self, outcomes: &[BookingOutcome]) -> Result<(), StoreError> {
         let message = |outcome: &BookingOutcome| Message::Outcome(Box::new(outcome.clone()));
@@ -38,10 +43,23 @@ impl Press {
     }
 }
 
+/// The outcomes without those that the log refuses for ever: these stay in the outbox.
+pub(crate) fn appended(
+    mut outcomes: Vec<BookingOutcome>,
+    poison: &[Poison],
+) -> Vec<BookingOutcome> {
+    for Poison { index, reason } in poison.iter().rev() {
+        let outcome = outcomes.remove(*index);
+        let id = outcome.booking.id;
+        tracing::error!(booking.id = %id, reason, "the log refuses an outcome for ever");
+    }
+    outcomes
+}
+
 /// Publishes what the worker recorded, in the order of recording, and reports the pieces done.
 pub(crate) struct Publisher {
-    pub(crate) press: Press,
-    pub(crate) backoff: Backoff,
+    pub(crate) outbox: OutboxAppender,
+    pub(crate) isolation: Isolation,
     pub(crate) batch_max: usize,
     pub(crate) recorded: mpsc::Receiver<Recorded>,
     pub(crate) done: mpsc::Sender<Vec<u64>>,
@@ -52,24 +70,30 @@ impl Publisher {
     pub(crate) async fn run(mut self) {
         let mut taken = Vec::new();
         while self.recorded.recv_many(&mut taken, self.batch_max).await > 0 {
-            let (mut outcomes, mut pieces) = (Vec::new(), Vec::new());
+            let mut all = Recorded::default();
             for recorded in taken.drain(..) {
-                outcomes.extend(recorded.outcomes);
-                pieces.extend(recorded.pieces);
+                all.outcomes.extend(recorded.outcomes);
+                all.pieces.extend(recorded.pieces);
+                all.spans.extend(recorded.spans);
             }
-            for chunk in outcomes.chunks(self.batch_max) {
-                self.publish(chunk).await;
+            for chunk in all.outcomes.chunks(self.batch_max) {
+                self.publish(chunk.to_vec()).await;
             }
-            if self.done.send(pieces).await.is_err() {
+            if self.done.send(all.pieces).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn publish(&self, outcomes: &[BookingOutcome]) {
-        self.backoff.insist(|| self.press.append(outcomes)).await;
+    async fn publish(&self, outcomes: Vec<BookingOutcome>) {
+        let append = |range| {
+            let part = part(&outcomes, range);
+            async { self.outbox.append(part).await.map(|()| Vec::<()>::new()) }
+        };
+        let poison = self.isolation.run_to_end(outcomes.len(), append).await.poison;
+        let appended = appended(outcomes, &poison);
         // The outcomes are on the log; the reconciler marks them, at the price of a second copy.
-        if let Err(error) = self.press.mark(outcomes).await {
+        if let Err(error) = self.outbox.mark(&appended).await {
             warn_of(&error, "marking outcomes as published failed");
         }
     }

@@ -1,47 +1,52 @@
 //! The reconciler: final answers for what stayed open, refunds, and the outbox.
 use crate::asking::Asker;
-use crate::backoff::warn_of;
-use crate::gateway::PaymentGateway;
+use crate::error::warn_of;
 use crate::metrics::{self, Work};
-use crate::publishing::Press;
+use crate::publishing::{OutboxAppender, appended};
+use crate::segment::part;
 use crate::settling::finished;
-use crate::{Config, Error};
+use crate::{Config, Error, Parts};
 use ledger::books::{DueWork, Purchases, Refunded, Settlement};
-use ledger::{BookingLog, BookingOutcome, Clock};
+use ledger::consumer::{Isolation, Poison};
+use ledger::{BatchError, BookingId, BookingOutcome, Clock, ConsumerConfig, Group, StoreError};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 /// Takes up what the worker left, by interval and in bounded batches.
 #[derive(Clone)]
 pub struct Reconciler {
     config: Config,
     purchases: Arc<dyn Purchases>,
-    press: Press,
+    outbox: OutboxAppender,
     asker: Asker,
+    isolation: Isolation,
     clock: Clock,
 }
 
 impl Reconciler {
-    pub fn new(
-        config: Config,
-        purchases: Arc<dyn Purchases>,
-        log: Arc<dyn BookingLog>,
-        gateway: Arc<dyn PaymentGateway>,
-        clock: Clock,
-    ) -> Self {
-        let press = Press { log, purchases: purchases.clone() };
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, consumer, purchases, log, gateway, clock } = parts;
+        // What is refused here is not set aside, it only waits for its next turn: so there may be
+        // as much of it as there is.
+        let consumer = ConsumerConfig { poison_in_a_row_max: u32::MAX, ..consumer };
+        let isolation = Isolation::new(log.clone(), Group::PaymentWorker, &consumer);
+        let outbox = OutboxAppender { log, purchases: purchases.clone() };
         let asker = Asker::new(gateway, clock.clone(), &config);
-        Self { config, purchases, press, asker, clock }
+        Self { config, purchases, outbox, asker, isolation, clock }
     }
 
     /// Runs until `shutdown`, then finishes what is in hand within `drain_timeout_ms`.
     pub async fn run(self, shutdown: CancellationToken) {
         // Apart, so that a gateway that hangs does not hold up the outbox.
         let resolving = self.looking(&shutdown, || self.resolve());
+        let resolving = resolving.instrument(info_span!("reconciler", task = "resolve"));
         let publishing = self.looking(&shutdown, || self.publish());
+        let publishing = publishing.instrument(info_span!("reconciler", task = "publish"));
         let drain = async {
             shutdown.cancelled().await;
             tokio::time::sleep(Duration::from_millis(self.config.drain_timeout_ms)).await;
@@ -94,15 +99,42 @@ impl Reconciler {
                 Answer::Refund(done) => refunds.extend(done),
             }
         }
-        let mut outcomes = Vec::new();
-        if !settlements.is_empty() {
-            outcomes.extend(self.purchases.settle(&settlements, self.clock.now()).await?);
-        }
-        if !refunds.is_empty() {
-            outcomes.extend(self.purchases.refunded(&refunds, self.clock.now()).await?);
-        }
-        self.announce(&outcomes).await?;
+        let mut outcomes = self.settle(&settlements).await?;
+        outcomes.extend(self.refunded(&refunds).await?);
+        self.announce(outcomes).await?;
         Ok(if taken < limit as usize { 0 } else { taken })
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<BookingOutcome>, BatchError> {
+        let settle = |range| self.purchases.settle(part(settlements, range), self.clock.now());
+        self.record(settlements, |settlement| &settlement.booking_id, settle).await
+    }
+
+    async fn refunded(&self, refunds: &[Refunded]) -> Result<Vec<BookingOutcome>, BatchError> {
+        let refunded = |range| self.purchases.refunded(part(refunds, range), self.clock.now());
+        self.record(refunds, |refund| &refund.booking_id, refunded).await
+    }
+
+    /// Has answers of the gateway recorded. One that the books refuse for ever is told of and
+    /// comes again when it is due; the others are recorded.
+    async fn record<T, F, Recorded>(
+        &self,
+        answers: &[T],
+        booking: impl Fn(&T) -> &BookingId,
+        call: F,
+    ) -> Result<Vec<BookingOutcome>, BatchError>
+    where
+        F: Fn(Range<usize>) -> Recorded,
+        Recorded: Future<Output = Result<Vec<BookingOutcome>, StoreError>>,
+    {
+        let isolated = self.isolation.try_run(answers.len(), call).await?;
+        for Poison { index, reason } in &isolated.poison {
+            let booking = answers.get(*index).map(&booking);
+            let id = booking.map_or("", BookingId::as_str);
+            tracing::error!(booking.id = id, reason, "the books refuse an answer of the gateway");
+        }
+        metrics::refused(isolated.poison.len());
+        Ok(isolated.answers)
     }
 
     fn measure(&self, due: &[DueWork]) {
@@ -132,16 +164,22 @@ impl Reconciler {
         let now = self.clock.now();
         outbox.retain(|outcome| now.millis_since(outcome.booking.updated_at) >= age_min_ms);
         metrics::reconciled(Work::Publish, outbox.len());
-        self.announce(&outbox).await?;
-        Ok(if outbox.len() < limit as usize { 0 } else { outbox.len() })
+        let taken = outbox.len();
+        self.announce(outbox).await?;
+        Ok(if taken < limit as usize { 0 } else { taken })
     }
 
-    async fn announce(&self, outcomes: &[BookingOutcome]) -> Result<(), Error> {
+    async fn announce(&self, outcomes: Vec<BookingOutcome>) -> Result<(), Error> {
         if outcomes.is_empty() {
             return Ok(());
         }
-        self.press.append(outcomes).await?;
-        Ok(self.press.mark(outcomes).await?)
+        let append = |range| {
+            let part = part(&outcomes, range);
+            async { self.outbox.append(part).await.map(|()| Vec::<()>::new()) }
+        };
+        let poison = self.isolation.try_run(outcomes.len(), append).await?.poison;
+        let appended = appended(outcomes, &poison);
+        Ok(self.outbox.mark(&appended).await?)
     }
 }
 

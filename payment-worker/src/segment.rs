@@ -1,43 +1,78 @@
 //! A batch of commands cut so that each booking's commands keep their order. Pure.
-use ledger::{BookingCommand, BookingId, CancelBooking, PlaceBooking};
-use std::collections::HashSet;
+use ledger::{
+    BookingCommand, BookingId, CancelBooking, DeadLetter, Delivery, LogPosition, Message,
+    PlaceBooking, Timestamp,
+};
+use std::collections::HashMap;
+
+/// Where a command stands on the log, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) position: LogPosition,
+    pub(crate) appended_at: Timestamp,
+}
+
+/// By booking, where its command stands, and the commands that only repeat it.
+pub(crate) type Origins = HashMap<BookingId, Vec<Origin>>;
 
 /// Commands that may be handled together: all places in one transaction, then all cancels.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) places: Vec<PlaceBooking>,
     pub(crate) cancels: Vec<CancelBooking>,
+    pub(crate) placed: Origins,
+    pub(crate) cancelled: Origins,
 }
 
 /// Cuts where a place follows a cancel of the same booking. A command that only repeats one of its
 /// segment is dropped: both together have the effect of one.
-pub(crate) fn segments(commands: Vec<BookingCommand>) -> Vec<Segment> {
+pub(crate) fn segments(commands: Vec<(Origin, BookingCommand)>) -> Vec<Segment> {
     let mut done = Vec::new();
     let mut current = Segment::default();
-    let mut placed: HashSet<BookingId> = HashSet::new();
-    let mut cancelled: HashSet<BookingId> = HashSet::new();
-    for command in commands {
+    for (origin, command) in commands {
         match command {
             BookingCommand::Place(place) => {
-                if cancelled.contains(&place.booking_id) {
+                if current.cancelled.contains_key(&place.booking_id) {
                     done.push(std::mem::take(&mut current));
-                    placed.clear();
-                    cancelled.clear();
                 }
-                if placed.insert(place.booking_id.clone()) {
+                let origins = current.placed.entry(place.booking_id.clone()).or_default();
+                if origins.is_empty() {
                     current.places.push(place);
                 }
+                origins.push(origin);
             }
             BookingCommand::Cancel(cancel) => {
-                if cancelled.insert(cancel.booking_id.clone()) {
+                let origins = current.cancelled.entry(cancel.booking_id.clone()).or_default();
+                if origins.is_empty() {
                     current.cancels.push(cancel);
                 }
+                origins.push(origin);
             }
         }
     }
     done.push(current);
     done.retain(|segment| !segment.places.is_empty() || !segment.cancels.is_empty());
     done
+}
+
+/// The items that one call is about.
+pub(crate) fn part<T>(items: &[T], range: std::ops::Range<usize>) -> &[T] {
+    items.get(range).unwrap_or_default()
+}
+
+/// A command that can never be carried out, as many times as it is on the log.
+pub(crate) fn dead_letters(
+    command: &BookingCommand,
+    origins: &[Origin],
+    reason: &str,
+) -> Vec<DeadLetter> {
+    let letter = |origin: &Origin| {
+        let Origin { position, appended_at } = *origin;
+        let message = Message::Command(command.clone());
+        let delivery = Delivery { message, position, appended_at };
+        DeadLetter { delivery, reason: reason.to_owned() }
+    };
+    origins.iter().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -47,7 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// `+a` places booking a, `-a` cancels it.
-    fn commands(text: &str) -> Vec<BookingCommand> {
+    fn commands(text: &str) -> Vec<(Origin, BookingCommand)> {
         let read = |word: &str| {
             let place = named(&format!("hld_{}", &word[1..]));
             match &word[..1] {
@@ -55,7 +90,11 @@ mod tests {
                 _ => BookingCommand::Cancel(cancel_of(&place)),
             }
         };
-        text.split_whitespace().map(read).collect()
+        let origins = (0..).map(|offset| Origin {
+            position: LogPosition { partition: 0, offset },
+            appended_at: Timestamp::default(),
+        });
+        origins.zip(text.split_whitespace().map(read)).collect()
     }
 
     fn name(id: &BookingId) -> String {
@@ -86,6 +125,26 @@ mod tests {
         check("-a +a", "-a | +a");
         check("+a -a +a -a", "+a -a | +a -a");
         check("-a +b +a -b", "+b -a | +a -b");
+    }
+
+    #[test]
+    fn a_segment_knows_where_each_command_and_its_repeats_stand() {
+        let all = segments(commands("+a +b -a +a -b +a"));
+        let offsets = |origins: &Origins, hold: &str| {
+            let id = named(hold).booking_id;
+            origins.get(&id).map(|origins| {
+                origins.iter().map(|origin| origin.position.offset).collect::<Vec<_>>()
+            })
+        };
+        let [first, second] = &all[..] else { panic!("two segments, not {}", all.len()) };
+        assert_eq!(offsets(&first.placed, "hld_a"), Some(vec![0]));
+        assert_eq!(offsets(&first.cancelled, "hld_a"), Some(vec![2]));
+        assert_eq!(offsets(&second.placed, "hld_a"), Some(vec![3, 5]));
+        assert_eq!(offsets(&second.cancelled, "hld_b"), Some(vec![4]));
+        let letters =
+            dead_letters(&commands("+a")[0].1, &second.placed[&named("hld_a").booking_id], "odd");
+        let stand: Vec<_> = letters.iter().map(|l| l.delivery.position.offset).collect();
+        assert_eq!(stand, [3, 5]);
     }
 
     proptest! {

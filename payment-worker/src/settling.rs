@@ -1,32 +1,35 @@
-//! The desk: charges at the gateway, many at once, and their answers settled in groups.
+//! Charges at the gateway, many at once, and their answers settled in groups.
 use crate::asking::Asker;
-use crate::backoff::Backoff;
 use crate::metrics;
 use crate::publishing::Recorded;
-use ledger::Clock;
+use crate::segment::{Origin, dead_letters, part};
 use ledger::books::{Purchases, Settlement};
+use ledger::consumer::Isolation;
 use ledger::purchase::Purchase;
+use ledger::{BookingCommand, Clock};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
+use tracing::{Instrument, Span};
 
-/// A charge to make. Its place in flight is free again once its answer is recorded.
+/// A charge to make. Its permit is given back once its answer is recorded.
 pub(crate) struct Charge {
     pub(crate) batch: u64,
     pub(crate) purchase: Box<Purchase>,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) span: Span,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// A charge's answer on its way to the books.
 struct Answer {
-    batch: u64,
+    charge: Charge,
     settlement: Settlement,
-    _place: OwnedSemaphorePermit,
 }
 
 /// Sends each charge off as it comes. While one group of answers is being settled the next one
 /// gathers, so that the groups grow as the books get slower.
-pub(crate) struct Desk {
+pub(crate) struct Charger {
     pub(crate) asker: Asker,
     pub(crate) settler: Settler,
     pub(crate) settle_batch_max: usize,
@@ -38,11 +41,11 @@ pub(crate) struct Desk {
 pub(crate) struct Settler {
     pub(crate) purchases: Arc<dyn Purchases>,
     pub(crate) clock: Clock,
-    pub(crate) backoff: Backoff,
+    pub(crate) isolation: Isolation,
     pub(crate) recorded: mpsc::Sender<Recorded>,
 }
 
-impl Desk {
+impl Charger {
     /// Runs until no more charges can come and all answers are settled.
     pub(crate) async fn run(mut self) {
         let mut asking: JoinSet<Answer> = JoinSet::new();
@@ -69,23 +72,34 @@ impl Desk {
 }
 
 async fn ask(asker: Asker, charge: Charge) -> Answer {
-    let Charge { batch, purchase, place } = charge;
-    let result = asker.charge(&purchase).await;
-    let settlement = Settlement { booking_id: purchase.command.booking_id.clone(), result };
-    Answer { batch, settlement, _place: place }
+    let result = asker.charge(&charge.purchase).instrument(charge.span.clone()).await;
+    let booking_id = charge.purchase.command.booking_id.clone();
+    Answer { charge, settlement: Settlement { booking_id, result } }
 }
 
 impl Settler {
+    /// An answer that the books refuse for ever is set aside with its command: money may have
+    /// moved, and the reconciler asks again for as long as nobody mends it.
     async fn settle(self, group: Vec<Answer>) {
         let settlements: Vec<_> = group.iter().map(|answer| answer.settlement.clone()).collect();
-        let purchases = &self.purchases;
-        let outcomes =
-            self.backoff.insist(|| purchases.settle(&settlements, self.clock.now())).await;
+        let (purchases, clock) = (&self.purchases, &self.clock);
+        let settle = |range| purchases.settle(part(&settlements, range), clock.now());
+        let settled = self.isolation.run_to_end(settlements.len(), settle).await;
         metrics::settled(settlements.len());
-        let pieces = group.iter().map(|answer| answer.batch).collect();
-        drop(group);
+        for poison in settled.poison {
+            let Charge { purchase, origins, .. } = &group[poison.index].charge;
+            let command = BookingCommand::Place(purchase.command.clone());
+            let letters = dead_letters(&command, origins, &poison.reason);
+            self.isolation.dead_letters().append(letters).await;
+        }
+        let mut recorded = Recorded { outcomes: settled.answers, ..Recorded::default() };
+        for Answer { charge: Charge { batch, span, permit, .. }, .. } in group {
+            drop(permit);
+            recorded.pieces.push(batch);
+            recorded.spans.push(span);
+        }
         // Nobody listens only when the worker is being dropped.
-        let _ = self.recorded.send(Recorded { outcomes, pieces }).await;
+        let _ = self.recorded.send(recorded).await;
     }
 }
 

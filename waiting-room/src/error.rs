@@ -1,5 +1,5 @@
 //! Why the waiting room could not answer.
-use ledger::{Recovering, StoreError};
+use ledger::{BatchError, Recovering, StoreError};
 
 /// The waiting room could not answer; nobody lost a place.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,15 @@ impl Error {
             Self::Store(error) => error.is_retryable(),
             Self::Recovering | Self::Overloaded => true,
             Self::Signing(_) => false,
+        }
+    }
+}
+
+impl From<Error> for BatchError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => error.into(),
+            Error::Recovering | Error::Overloaded | Error::Signing(_) => Self::Again(error.into()),
         }
     }
 }

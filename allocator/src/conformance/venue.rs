@@ -11,8 +11,9 @@ use ledger::books::{Begun, Settlement};
 use ledger::conformance::TestLedger;
 use ledger::purchase::ChargeResult;
 use ledger::{
-    AccountId, Backlog, Booking, BookingCommand, BookingLog, BookingOutcome, Clock, Event, Group,
-    IdSource, Message, PaymentToken, PlaceBooking, QueueSettings, StoreError, Subscription,
+    AccountId, Backlog, Booking, BookingCommand, BookingLog, BookingOutcome, Clock, DeadLetter,
+    Event, Group, IdSource, Message, PaymentToken, PlaceBooking, QueueSettings, StoreError,
+    Subscription,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -206,7 +207,6 @@ fn allocator(
             sweep_batch_max: 2,
             seats_age_max_ms: 1,
             declined_hold_seconds: 120,
-            outcome_batch_max: 100,
             key_seconds: 86_400,
             recovery: ledger::RecoveryBounds { wait_ms: 500, poll_ms: 10, winner_ms: 3_000 },
         },
@@ -236,6 +236,10 @@ impl BookingLog for FlakyLog {
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
         self.inner.subscribe(group).await
+    }
+
+    async fn append_dead(&self, group: Group, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.inner.append_dead(group, letters).await
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {

@@ -1,19 +1,21 @@
 //! From a hold to a booking, through a log that fails in every way, and back.
 use super::venue;
 use crate::ReleaseAnswer;
+use crate::applier::Applying;
 use crate::conformance::venue::{LogState, Venue};
-use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, OutcomeApplier, Parts};
+use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, Parts};
 use crate::{SeatAllocator, SeatHold};
-use ledger::{Booking, BookingCommand, BookingStatus, Message};
+use ledger::{BatchHandler, Booking, BookingCommand, BookingStatus, Group, Message};
 use ledger_sqlite::testing::sqlite_ledger;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
 impl Venue {
     /// Applies what the outcomes topic has.
     async fn apply_outcomes(&self) {
-        let applier = OutcomeApplier::new(self.seats.clone());
-        applier.turn(&mut None, &CancellationToken::new()).await.unwrap();
+        let mut subscription = self.ledger.log.subscribe(Group::OutcomeApplier).await.unwrap();
+        let batch = subscription.next(100).await.unwrap();
+        Applying { seats: self.seats.clone() }.handle(&batch).await.unwrap();
+        subscription.commit().await.unwrap();
     }
 
     async fn sweep(&self) {

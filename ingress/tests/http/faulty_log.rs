@@ -1,6 +1,6 @@
 //! A booking log that loses replies or is down, when it is told to.
 use async_trait::async_trait;
-use ledger::{Backlog, BookingLog, Group, Message, StoreError, Subscription};
+use ledger::{Backlog, BookingLog, DeadLetter, Group, Message, StoreError, Subscription};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,6 +52,10 @@ impl BookingLog for FaultyLog {
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
         self.log.subscribe(group).await
+    }
+
+    async fn append_dead(&self, group: Group, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.log.append_dead(group, letters).await
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {

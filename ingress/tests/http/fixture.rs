@@ -5,8 +5,8 @@ use allocator::{HoldSweeper, LocalSeatStore, OutcomeApplier, SeatAllocator};
 use ingress::{Config, Parts, Server, sign_login};
 use ledger::books::{Begun, Settlement};
 use ledger::conformance::TestLedger;
+use ledger::conformance::sample::consumer_config;
 use ledger::keys::Keyring;
-use ledger::projector::ProjectorConfig;
 use ledger::purchase::ChargeResult;
 use ledger::{
     Account, AccountId, BookingCommand, BookingLog, Clock, Group, IdSource, Message, Projector,
@@ -59,8 +59,7 @@ impl Fixture {
         let faults = Faults::default();
         let log = Arc::new(FaultyLog::new(ledger.log.clone(), faults.clone()));
         let seats = allocator(&ledger, log, &clock, &ids);
-        let projector = ProjectorConfig::default();
-        let projector = Projector::new(ledger.log.clone(), ledger.views.clone(), projector);
+        let projector = Projector::new(ledger.log.clone(), ledger.views.clone(), consumer_config());
         let server = Server::new(Parts {
             room: room.clone(),
             seats: seats.clone(),
@@ -78,12 +77,9 @@ impl Fixture {
         let tasks = TaskTracker::new();
         tasks.spawn(server.run(listener, front.clone()));
         tasks.spawn(Pacer::new(room).run(back.clone()));
-        tasks.spawn(OutcomeApplier::new(seats.clone()).run(back.clone()));
+        tasks.spawn(OutcomeApplier::new(seats.clone(), consumer_config()).run(back.clone()));
         tasks.spawn(HoldSweeper::new(seats).run(back.clone()));
-        tasks.spawn({
-            let back = back.clone();
-            async move { projector.run(back).await.unwrap() }
-        });
+        tasks.spawn(projector.run(back.clone()));
         let commands = Mutex::new(ledger.log.subscribe(Group::PaymentWorker).await.unwrap());
         Self { address, keys, clock, ids, ledger, faults, _tasks: tasks, front, back, commands }
     }
@@ -230,7 +226,6 @@ fn allocator(
             sweep_batch_max: 1_000,
             seats_age_max_ms: 1,
             declined_hold_seconds: 120,
-            outcome_batch_max: 100,
             key_seconds: 86_400,
             recovery: ledger::RecoveryBounds { wait_ms: 1_000, poll_ms: 20, winner_ms: 10_000 },
         },

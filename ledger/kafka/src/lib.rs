@@ -17,7 +17,9 @@ mod topics;
 use async_trait::async_trait;
 use backlog::Meter;
 use context::LogContext;
-use ledger::{Backlog, BookingLog, Clock, Group, Message, StoreError, Subscription, Topic};
+use ledger::{
+    Backlog, BookingLog, Clock, DeadLetter, Group, Message, StoreError, Subscription, Topic,
+};
 use producer::{Appender, Outgoing};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -166,6 +168,18 @@ impl BookingLog for KafkaLog {
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
         Ok(Box::new(Reader::new(self.0.clone(), group)?))
+    }
+
+    async fn append_dead(&self, group: Group, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        let client = &self.0.client;
+        let (names, now) = (&client.names, client.clock.now());
+        let bytes_max = client.bounds.message_bytes_max as usize;
+        let dead = letters.iter().map(|letter| {
+            let topic = names.topic(letter.delivery.message.topic());
+            let record = record::dead_letter(letter, topic, &names.group(group), now, bytes_max);
+            Outgoing::dead(&record)
+        });
+        self.0.appender.append("setting messages aside", dead.collect()).await
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {

@@ -1,6 +1,6 @@
 //! Records: a message as CloudEvents in binary mode, and what a record that cannot be read leaves.
 use ledger::message::Unreadable;
-use ledger::{BookingCommand, Delivery, Message, Timestamp, Topic};
+use ledger::{BookingCommand, DeadLetter, Delivery, LogPosition, Message, Timestamp, Topic};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
@@ -14,7 +14,7 @@ const OVERHEAD_BYTES: usize = 1_024;
 /// A reason repeats what was in the record; so much of it is enough.
 const REASON_CHARS_MAX: usize = 200;
 
-/// A record that cannot be read, as it goes to the dead-letter topic.
+/// A record that cannot be read or not be carried out, as it goes to the dead-letter topic.
 pub(super) struct DeadRecord {
     pub(super) topic: Topic,
     pub(super) key: Option<Vec<u8>>,
@@ -69,8 +69,9 @@ pub(super) fn read(
         None => Err(Unreadable::UnknownType(kind.to_owned())),
     };
     let appended_at = Timestamp::from_millis(record.timestamp().to_millis().unwrap_or(0));
+    let position = LogPosition { partition: record.partition(), offset: record.offset() };
     match read {
-        Ok(message) => Ok(Delivery { message, appended_at }),
+        Ok(message) => Ok(Delivery { message, position, appended_at }),
         Err(error) => Err(Box::new(dead(topic, record, &error.to_string(), bytes_max))),
     }
 }
@@ -80,26 +81,60 @@ fn type_of<H: Headers>(headers: &H) -> Option<&str> {
     std::str::from_utf8(header.value?).ok()
 }
 
-/// The raw bytes with the place they come from and the reason. With these it may be larger than
-/// any record may be: then only its place, and how large it was, are kept.
+/// The raw bytes of a record that cannot be read.
 fn dead(topic: Topic, record: &BorrowedMessage<'_>, reason: &str, bytes_max: usize) -> DeadRecord {
+    let position = LogPosition { partition: record.partition(), offset: record.offset() };
+    let [key, value] = [record.key(), record.payload()].map(|bytes| bytes.map(<[u8]>::to_vec));
+    let headers = record.headers().map_or_else(OwnedHeaders::new, |headers| headers.detach());
+    let whole = DeadRecord { topic, key, value, headers, reason: reason.to_owned() };
+    marked(whole, record.topic(), position, &[], bytes_max)
+}
+
+/// A message that `group` could not carry out, as it was on the log.
+pub(super) fn dead_letter(
+    letter: &DeadLetter,
+    topic_name: &str,
+    group_name: &str,
+    now: Timestamp,
+    bytes_max: usize,
+) -> DeadRecord {
+    let Delivery { message, position, .. } = &letter.delivery;
+    let whole = DeadRecord {
+        topic: message.topic(),
+        key: Some(message.key().as_bytes().to_vec()),
+        value: Some(message.encode()),
+        headers: headers_of(message, now),
+        reason: letter.reason.clone(),
+    };
+    marked(whole, topic_name, *position, &[("tidegate_dead_group", group_name)], bytes_max)
+}
+
+/// The record with the place it comes from and the reason. With these it may be larger than any
+/// record may be: then only its place, and how large it was, are kept.
+fn marked(
+    record: DeadRecord,
+    topic_name: &str,
+    position: LogPosition,
+    more: &[(&str, &str)],
+    bytes_max: usize,
+) -> DeadRecord {
+    let DeadRecord { topic, key, value, headers, reason } = record;
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
     let place = [
         ("tidegate_dead_reason", reason.as_str()),
-        ("tidegate_dead_topic", record.topic()),
-        ("tidegate_dead_partition", &record.partition().to_string()),
-        ("tidegate_dead_offset", &record.offset().to_string()),
+        ("tidegate_dead_topic", topic_name),
+        ("tidegate_dead_partition", &position.partition.to_string()),
+        ("tidegate_dead_offset", &position.offset.to_string()),
     ];
-    let own = record.headers().map_or_else(OwnedHeaders::new, |headers| headers.detach());
-    let headers = with(own, &place);
-    let [key, value] = [record.key(), record.payload()].map(|bytes| bytes.map(<[u8]>::to_vec));
+    let headers = with(with(headers, &place), more);
     let size = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
     let whole = [size(&key), size(&value), headers_size(&headers), OVERHEAD_BYTES];
     if whole.iter().fold(0, |all: usize, part| all.saturating_add(*part)) <= bytes_max {
         return DeadRecord { topic, key, value, headers, reason };
     }
     let bytes = size(&value).to_string();
-    let headers = with(with(OwnedHeaders::new(), &place), &[("tidegate_dead_bytes", &bytes)]);
+    let headers = with(with(OwnedHeaders::new(), &place), more);
+    let headers = with(headers, &[("tidegate_dead_bytes", &bytes)]);
     DeadRecord { topic, key: None, value: None, headers, reason }
 }
 

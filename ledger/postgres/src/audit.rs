@@ -2,7 +2,8 @@
 use super::MIGRATIONS;
 use super::store::PgStore;
 use async_trait::async_trait;
-use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedCommand, SeatCount, TransferRecord};
+use ledger::TransferRecord;
+use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedCommand, SeatCount};
 use ledger::ticket::Ticket;
 use ledger::{Cursor, Page, StoreError};
 use ledger_sql::Record;

@@ -1,7 +1,9 @@
 //! Rows of transfers and their legs: put together when read, taken apart when written.
 use super::{Record, known, parsed, time};
-use ledger::books::TransferRecord;
-use ledger::{Currency, Leg, Money, Timestamp, Transfer, TransferKind, Unbalanced, legs_balance};
+use ledger::{
+    Currency, Leg, Money, Timestamp, Transfer, TransferKind, TransferRecord, Unbalanced,
+    legs_balance,
+};
 use sqlx::Error;
 
 /// A leg about to be written: its transfer's cause and kind, its ordinal, account, minor units
@@ -11,12 +13,12 @@ pub type LegRow<'a> = (&'a str, &'static str, i64, &'a str, i64, &'a Currency);
 /// The legs of new transfers. The constructors balance every transfer; the record does not rely
 /// on that.
 pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, Error> {
-    if !transfers.iter().all(|transfer| legs_balance(&transfer.legs)) {
+    if !transfers.iter().all(|transfer| legs_balance(transfer.legs())) {
         return Err(Error::Decode(Box::new(Unbalanced)));
     }
     let rows = transfers.iter().flat_map(|transfer| {
-        (0..).zip(&transfer.legs).map(|(ordinal, Leg { account, amount })| {
-            let (cause, kind) = (transfer.cause.as_str(), transfer.kind.as_str());
+        (0..).zip(transfer.legs()).map(|(ordinal, Leg { account, amount })| {
+            let (cause, kind) = (transfer.cause(), transfer.kind().as_str());
             (cause, kind, ordinal, account.as_str(), amount.minor, &amount.currency)
         })
     });
@@ -41,10 +43,7 @@ pub fn headless<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, Err
     let mut found: Vec<(i64, TransferRecord)> = Vec::new();
     for row in rows {
         let record = record(row, Timestamp::default(), true)?;
-        let same = |last: &TransferRecord| {
-            last.transfer.cause == record.transfer.cause
-                && last.transfer.kind == record.transfer.kind
-        };
+        let same = |last: &TransferRecord| last.cause == record.cause && last.kind == record.kind;
         if !found.last().is_some_and(|(_, last)| same(last)) {
             found.push((0, record));
         }
@@ -60,7 +59,7 @@ fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRe
         _ => None,
     })?;
     let cause = row.text("cause")?.to_owned();
-    Ok(TransferRecord { transfer: Transfer { cause, kind, legs: Vec::new(), at }, headless })
+    Ok(TransferRecord { cause, kind, legs: Vec::new(), at, headless })
 }
 
 /// A transfer without legs has one row here, all of whose leg's columns are null.
@@ -69,7 +68,7 @@ fn add_leg(found: &mut [(i64, TransferRecord)], row: &impl Record) -> Result<(),
     if let (Some(account), Some((_, last))) = (account, found.last_mut()) {
         let currency = parsed(row, "currency", Currency::parse)?;
         let amount = Money::new(row.integer("minor")?, currency);
-        last.transfer.legs.push(Leg { account, amount });
+        last.legs.push(Leg { account, amount });
     }
     Ok(())
 }

@@ -2,9 +2,8 @@
 use super::row::{count, time, undecodable, unread};
 use super::{MIGRATIONS, SqliteFile};
 use async_trait::async_trait;
-use ledger::books::{
-    AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount, TransferRecord,
-};
+use ledger::TransferRecord;
+use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount};
 use ledger::ticket::Ticket;
 use ledger::{BookingCommand, Cursor, Message, Page, StoreError, Topic};
 use sqlx::sqlite::SqliteRow;

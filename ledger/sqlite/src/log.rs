@@ -9,10 +9,11 @@ use super::file::SqliteFile;
 use super::row::unread;
 use async_trait::async_trait;
 use ledger::{
-    Backlog, BookingLog, Clock, Group, Message, StoreError, Subscription, Topic, metrics,
+    Backlog, BookingLog, Clock, DeadLetter, Group, Message, StoreError, Subscription, Topic,
+    metrics,
 };
 use reader::Reader;
-use rows::NewRow;
+use rows::{DeadRow, NewRow};
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
@@ -72,6 +73,20 @@ impl BookingLog for SqliteLog {
 
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
         Ok(Box::new(Reader::new(self, group)))
+    }
+
+    async fn append_dead(&self, _group: Group, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let dead: Vec<DeadRow> = letters.iter().map(DeadRow::of).collect();
+        let shared = self.shared.clone();
+        let receipt = self.file.write_then(
+            "setting messages aside",
+            move |connection| Box::pin(async move { rows::bury(connection, &dead, now).await }),
+            move || {
+                shared.bell.send_replace(());
+            },
+        );
+        receipt.await.map(|_| ())
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {

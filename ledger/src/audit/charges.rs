@@ -109,8 +109,8 @@ fn known_refunds(record: &Record) -> BTreeMap<&RefundId, (&BookingId, &Refund)> 
 
 /// A refund that was done since the gateway's log was asked for is not in it.
 fn done_before(record: &Record, refund: &RefundId, now: Timestamp) -> bool {
-    let mut of_refund = record.transfers.iter().filter(|r| r.transfer.cause == refund.as_str());
-    of_refund.next().is_none_or(|record| record.transfer.at < now)
+    let mut of_refund = record.transfers.iter().filter(|r| r.cause == refund.as_str());
+    of_refund.next().is_none_or(|record| record.at < now)
 }
 
 fn refunds_within_captures(gateway: &GatewayLog, tally: &mut Tally) {

@@ -4,12 +4,11 @@ use super::finding::{Finding, Invariant};
 use super::record::{Record, overdue};
 use super::tally::Tally;
 use crate::booking::{BookingStatus, RefundStatus};
-use crate::books::TransferRecord;
 use crate::clock::Timestamp;
 use crate::ids::{BookingId, PlaceId};
 use crate::money::{Currency, Money};
 use crate::purchase::{PaymentState, Purchase};
-use crate::transfer::{GATEWAY_CLEARING, Transfer, TransferKind, legs_balance};
+use crate::transfer::{GATEWAY_CLEARING, TransferKind, TransferRecord, legs_balance};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// I2, both ways: what the gateway captured is what the books keep or owe back, and no more.
@@ -70,10 +69,10 @@ pub(super) fn everything_balances(record: &Record) -> Finding {
     let mut tally = Tally::default();
     let mut seen = HashSet::new();
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
-    for TransferRecord { transfer, headless } in &record.transfers {
+    for transfer in &record.transfers {
         tally.look();
         let name = || format!("the {} of {}", transfer.kind.as_str(), transfer.cause);
-        tally.demand(!headless, || format!("{} has legs and no row", name()));
+        tally.demand(!transfer.headless, || format!("{} has legs and no row", name()));
         let whole = transfer.legs.len() >= 2 && legs_balance(&transfer.legs);
         tally.demand(whole, || format!("{} does not balance", name()));
         let once = seen.insert((&transfer.cause, transfer.kind));
@@ -102,7 +101,7 @@ fn causes_match(record: &Record, tally: &mut Tally) {
             expected.insert(key, (id, Some(refund.amount)));
         }
     }
-    for TransferRecord { transfer, .. } in &record.transfers {
+    for transfer in &record.transfers {
         let Some((id, amount)) = expected.remove(&(transfer.cause.as_str(), transfer.kind)) else {
             let (kind, cause) = (transfer.kind.as_str(), &transfer.cause);
             tally.breach(|| format!("nothing in the books caused the {kind} of {cause}"));
@@ -143,15 +142,15 @@ fn kept_or_owed(purchase: &Purchase) -> Option<Money> {
 }
 
 /// What a transfer moved through the gateway: positive is captured, negative refunded.
-fn cleared(transfer: &Transfer) -> Option<Money> {
+fn cleared(transfer: &TransferRecord) -> Option<Money> {
     let legs = transfer.legs.iter().filter(|leg| leg.account == GATEWAY_CLEARING);
     let amounts: Vec<Money> = legs.map(|leg| leg.amount).collect();
     Money::sum(amounts.first()?.currency, amounts)
 }
 
-fn by_cause(record: &Record, kind: TransferKind) -> HashMap<&str, &Transfer> {
-    let of_kind = record.transfers.iter().filter(|record| record.transfer.kind == kind);
-    of_kind.map(|record| (record.transfer.cause.as_str(), &record.transfer)).collect()
+fn by_cause(record: &Record, kind: TransferKind) -> HashMap<&str, &TransferRecord> {
+    let of_kind = record.transfers.iter().filter(|transfer| transfer.kind == kind);
+    of_kind.map(|transfer| (transfer.cause.as_str(), transfer)).collect()
 }
 
 fn show(amount: Option<Money>) -> String {

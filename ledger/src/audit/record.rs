@@ -1,7 +1,7 @@
 //! The record as the audit holds it: plain data, read through the seams while others write.
 use crate::admission::Admission;
 use crate::books::{
-    Books, ClaimRecord, Guard, LimitsChange, LoggedCommand, QueueRecord, SeatCount, TransferRecord,
+    Books, ClaimRecord, Guard, LimitsChange, LoggedCommand, QueueRecord, SeatCount,
 };
 use crate::clock::Timestamp;
 use crate::error::StoreError;
@@ -9,6 +9,7 @@ use crate::ids::{AccountId, BookingId, EventId, QueueId};
 use crate::page::{Cursor, LIMIT_MAX, Page};
 use crate::purchase::Purchase;
 use crate::ticket::Ticket;
+use crate::transfer::TransferRecord;
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 

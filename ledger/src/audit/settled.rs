@@ -122,7 +122,7 @@ fn is_reachable(payment: PaymentState, status: BookingStatus) -> bool {
         SeatLost,
     };
     match payment {
-        PaymentState::New => {
+        PaymentState::NotAttempted => {
             matches!(status, Processing | SeatLost | OverCap | Expired | Cancelled)
         }
         PaymentState::Submitted | PaymentState::Unknown => matches!(status, Processing),
@@ -132,7 +132,7 @@ fn is_reachable(payment: PaymentState, status: BookingStatus) -> bool {
 }
 
 fn facts_fit(purchase: &Purchase) -> [(bool, &'static str); 5] {
-    let attempted = purchase.payment != PaymentState::New;
+    let attempted = purchase.payment != PaymentState::NotAttempted;
     let captured = purchase.payment == PaymentState::Captured;
     let decided = purchase.status != BookingStatus::Processing;
     let cancelled = purchase.status == BookingStatus::Cancelled;

@@ -145,7 +145,7 @@ fn what_is_wrong_with_money_is_noticed() {
         ("money kept for nothing", |s| s.refunded().refunds.clear(), &[I2, I3, I18, I19]),
         ("unbalanced legs", |s| s.leg(1).minor += 1, &[I3]),
         ("an amount booked wrong", |s| s.both_legs_more(), &[I2]),
-        ("a lone leg", |s| drop(s.record.transfers[0].transfer.legs.pop()), &[I3]),
+        ("a lone leg", |s| drop(s.record.transfers[0].legs.pop()), &[I3]),
         ("a transfer gone", |s| drop(s.record.transfers.remove(0)), &[I2, I3]),
         ("legs without a row", |s| s.record.transfers[0].headless = true, &[I3]),
         (
@@ -156,11 +156,7 @@ fn what_is_wrong_with_money_is_noticed() {
             },
             &[I3],
         ),
-        (
-            "a transfer for nothing",
-            |s| s.record.transfers[0].transfer.cause = "bkg_x".into(),
-            &[I2, I3],
-        ),
+        ("a transfer for nothing", |s| s.record.transfers[0].cause = "bkg_x".into(), &[I2, I3]),
         (
             "a claim resolved twice",
             |s| {
@@ -199,7 +195,7 @@ fn what_is_wrong_with_charges_and_refunds_is_noticed() {
         ),
         (
             "a refund done without its transfer",
-            |s| s.record.transfers.retain(|t| t.transfer.kind.as_str() == "capture"),
+            |s| s.record.transfers.retain(|t| t.kind.as_str() == "capture"),
             &[I3],
         ),
     ]);
@@ -220,7 +216,7 @@ fn what_does_not_end_is_noticed() {
             },
             &[I16],
         ),
-        ("payment and status apart", |s| s.declined().payment = PaymentState::New, &[I18]),
+        ("payment and status apart", |s| s.declined().payment = PaymentState::NotAttempted, &[I18]),
         ("a charge id too many", |s| s.declined().charge_id = Some("ch".into()), &[I18]),
         ("an outcome without a version", |s| s.declined().version = 1, &[I18]),
         (
@@ -276,7 +272,7 @@ fn what_is_young_or_on_the_move_is_no_breach() {
             "captured since the gateway was asked",
             |s| {
                 s.gateway.charges.remove(0);
-                s.record.transfers[0].transfer.at = s.now;
+                s.record.transfers[0].at = s.now;
             },
             &[],
         ),
@@ -348,6 +344,6 @@ impl Sale {
     }
 
     fn leg(&mut self, index: usize) -> &mut Money {
-        &mut self.record.transfers[0].transfer.legs[index].amount
+        &mut self.record.transfers[0].legs[index].amount
     }
 }

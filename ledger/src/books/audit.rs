@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use crate::ids::{AccountId, BookingId, EventId, PlaceId};
 use crate::page::{Cursor, Page};
 use crate::ticket::Ticket;
-use crate::transfer::Transfer;
+use crate::transfer::TransferRecord;
 use async_trait::async_trait;
 
 /// A claim, live or released.
@@ -16,14 +16,6 @@ pub struct ClaimRecord {
     pub account_id: AccountId,
     pub sold: bool,
     pub released_at: Option<Timestamp>,
-}
-
-/// A transfer as its rows tell it, balanced or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransferRecord {
-    pub transfer: Transfer,
-    /// Its legs are there, its own row is not.
-    pub headless: bool,
 }
 
 /// How many seats of an event the books count for an account.

@@ -2,6 +2,7 @@
 use crate::admission::SlotRef;
 use crate::booking::{BookingItem, CancelBooking, PaymentToken, PlaceBooking};
 use crate::clock::Timestamp;
+use crate::consumer::ConsumerConfig;
 use crate::ids::{AccountId, BookingId, EventId, HoldId, IdSource, PlaceId, QueueId, SectionId};
 use crate::money::{Currency, Money};
 
@@ -94,5 +95,16 @@ fn item(place: &str) -> BookingItem {
         label: place.trim_start_matches("stalls-").to_owned(),
         offer: "standard".into(),
         price: PRICE,
+    }
+}
+
+/// Bounds of a consumer that tries again at once.
+pub fn consumer_config() -> ConsumerConfig {
+    ConsumerConfig {
+        batch_max: 100,
+        retry_min_ms: 1,
+        retry_max_ms: 4,
+        rejoin_after_failures: 8,
+        poison_in_a_row_max: 16,
     }
 }

@@ -1,5 +1,6 @@
 //! Who waits for a booking to change, on this node.
 use crate::ids::BookingId;
+use crate::lock::lock;
 use crate::metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -40,7 +41,7 @@ impl BookingChanges {
     }
 
     fn list(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<()>>> {
-        self.0.lock().expect("no panic while the lock is held")
+        lock(&self.0)
     }
 }
 

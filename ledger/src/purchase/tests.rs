@@ -66,27 +66,27 @@ type Came = (BookingStatus, PaymentState, ClaimEffect, Option<TransferKind>, boo
 
 fn came(step: &Step) -> Came {
     let Step { purchase, claims, transfer, publish } = step;
-    (purchase.status, purchase.payment, *claims, transfer.as_ref().map(|t| t.kind), *publish)
+    (purchase.status, purchase.payment, *claims, transfer.as_ref().map(|t| t.kind()), *publish)
 }
 
 #[test]
 fn opening_looks_at_the_record_before_the_clock_and_the_places() {
     let deadline = command().deadline;
-    let open = |known, now, ground: Option<Ground>| {
-        open(known, &command(), now, || ground.expect("nobody may look at the places"))
+    let open = |known, now, availability: Option<SeatAvailability>| {
+        open(known, &command(), now, || availability.expect("nobody may look at the places"))
     };
     let submit = |now| Opening::Submit(new_at(now).submitted(now));
     for now in [NOW, deadline] {
-        assert_eq!(open(None, now, Some(Ground::Clear)), submit(now));
+        assert_eq!(open(None, now, Some(SeatAvailability::Available)), submit(now));
     }
-    assert_eq!(open(Some(new()), NOW, Some(Ground::Clear)), submit(NOW));
-    for (now, ground, status) in [
+    assert_eq!(open(Some(new()), NOW, Some(SeatAvailability::Available)), submit(NOW));
+    for (now, availability, status) in [
         (deadline.plus_millis(1), None, BookingStatus::Expired),
-        (NOW, Some(Ground::Taken), BookingStatus::SeatLost),
-        (NOW, Some(Ground::OverCap), BookingStatus::OverCap),
+        (NOW, Some(SeatAvailability::Taken), BookingStatus::SeatLost),
+        (NOW, Some(SeatAvailability::OverCap), BookingStatus::OverCap),
     ] {
-        let Opening::Refuse(step) = open(None, now, ground) else { panic!("{status:?}") };
-        let expected = (status, PaymentState::New, ClaimEffect::Release, None, true);
+        let Opening::Refuse(step) = open(None, now, availability) else { panic!("{status:?}") };
+        let expected = (status, PaymentState::NotAttempted, ClaimEffect::Release, None, true);
         assert_eq!(came(&step), expected);
         assert_eq!(step.purchase.failure_code.as_deref(), Some(status.as_str()));
         assert_eq!(step.purchase.version, 2);
@@ -154,7 +154,7 @@ fn a_cancel_does_what_the_stage_allows() {
     use PaymentState as P;
     let noted = (Processing, P::Submitted, ClaimEffect::Keep, None, false);
     let cases: [(Purchase, Option<Came>); 4] = [
-        (new(), Some((Cancelled, P::New, ClaimEffect::Release, None, true))),
+        (new(), Some((Cancelled, P::NotAttempted, ClaimEffect::Release, None, true))),
         (submitted(), Some(noted)),
         (unknown(), Some((Processing, P::Unknown, ClaimEffect::Keep, None, false))),
         (confirmed(), Some((RefundPending, P::Captured, ClaimEffect::Release, None, true))),
@@ -193,8 +193,8 @@ fn a_refund_is_done_once() {
 
 #[test]
 fn states_are_written_and_read_by_the_same_word() {
-    use PaymentState::{Captured, Declined, New, Submitted, Unknown};
-    for state in [New, Submitted, Unknown, Captured, Declined] {
+    use PaymentState::{Captured, Declined, NotAttempted, Submitted, Unknown};
+    for state in [NotAttempted, Submitted, Unknown, Captured, Declined] {
         assert_eq!(PaymentState::parse(state.as_str()), Some(state));
     }
     assert_eq!(PaymentState::parse("Captured"), None);
@@ -203,21 +203,25 @@ fn states_are_written_and_read_by_the_same_word() {
 /// Anything that may happen to a purchase, in any order.
 #[derive(Debug, Clone)]
 enum Input {
-    Open(Ground, i64),
+    Open(SeatAvailability, i64),
     Settle(ChargeResult),
     Cancel(bool),
     Refunded,
 }
 
 fn input() -> impl Strategy<Value = Input> {
-    let ground = prop_oneof![Just(Ground::Clear), Just(Ground::Taken), Just(Ground::OverCap)];
+    let availability = prop_oneof![
+        Just(SeatAvailability::Available),
+        Just(SeatAvailability::Taken),
+        Just(SeatAvailability::OverCap)
+    ];
     let total = command().total;
     let amount = prop_oneof![4 => Just(total.minor), 1 => 1..20_000i64];
     let captured = amount.prop_map(move |minor| captures(Money::new(minor, total.currency)));
     let result =
         prop_oneof![3 => captured, 1 => Just(declines()), 1 => Just(ChargeResult::Unknown)];
     prop_oneof![
-        2 => (ground, 0..70_000i64).prop_map(|(ground, at)| Input::Open(ground, at)),
+        2 => (availability, 0..70_000i64).prop_map(|(availability, at)| Input::Open(availability, at)),
         4 => result.prop_map(Input::Settle),
         2 => any::<bool>().prop_map(Input::Cancel),
         2 => Just(Input::Refunded),
@@ -227,8 +231,8 @@ fn input() -> impl Strategy<Value = Input> {
 /// The step that an input leads to, and whether the places are claimed by it.
 fn apply(before: Option<Purchase>, input: &Input) -> Option<Step> {
     match (before, input) {
-        (before, Input::Open(ground, at)) => {
-            match open(before, &command(), NOW.plus_millis(*at), || *ground) {
+        (before, Input::Open(availability, at)) => {
+            match open(before, &command(), NOW.plus_millis(*at), || *availability) {
                 Opening::Submit(purchase) => {
                     let claims = ClaimEffect::Keep;
                     Some(Step { purchase, claims, transfer: None, publish: false })
@@ -256,8 +260,8 @@ proptest! {
             let Some(step) = apply(now.clone(), input) else { continue };
             check_move(now.as_ref(), &step)?;
             if let Some(transfer) = &step.transfer {
-                prop_assert!(crate::legs_balance(&transfer.legs));
-                let held = transfer.legs.iter().filter(|leg| leg.account == GATEWAY_CLEARING);
+                prop_assert!(crate::legs_balance(transfer.legs()));
+                let held = transfer.legs().iter().filter(|leg| leg.account == GATEWAY_CLEARING);
                 for leg in held {
                     cleared = cleared.checked_add(leg.amount).unwrap();
                 }
@@ -287,7 +291,7 @@ fn check_move(before: Option<&Purchase>, step: &Step) -> Result<(), TestCaseErro
     prop_assert_eq!(step.claims == ClaimEffect::Release, frees);
     // What was never submitted was never charged.
     if after.submitted_at.is_none() {
-        prop_assert!(matches!(after.payment, PaymentState::New));
+        prop_assert!(matches!(after.payment, PaymentState::NotAttempted));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The bounds of the ledger and of the servers that keep it.
+use ledger::ConsumerConfig;
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::fmt;
@@ -14,16 +15,13 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerBounds {
-    /// Messages the projector takes at once.
-    pub projector_batch_max: usize,
-    /// The projector's pause after a store failed: the first, and the longest.
-    pub projector_retry_min_ms: u64,
-    pub projector_retry_max_ms: u64,
     /// How long the answers to keyed requests are kept.
     pub request_seconds: u32,
     /// How often every server is asked whether it answers, and how long it may take.
     pub watch_interval_ms: u64,
     pub watch_timeout_ms: u64,
+    /// Of every loop that reads the booking log.
+    pub consumer: ConsumerConfig,
     pub postgres: PostgresSettings,
     pub kafka: KafkaSettings,
     pub scylla: ScyllaSettings,

@@ -25,6 +25,7 @@ pub(super) fn check(config: &Configuration) -> anyhow::Result<()> {
         "ingress.connections_max must be at least 1000"
     );
     config.payment_worker.validate()?;
+    config.ledger.consumer.validate()?;
     let room = &config.waiting_room;
     ensure!(
         room.leeway_seconds <= LEEWAY_SECONDS_MAX,

@@ -95,8 +95,8 @@ impl Loops {
                         self.spawn(&self.front, "ingress", run);
                     }
                 }
-                Role::WaitingRoom => self.start_waiting_room(node, &room, &stopping),
-                Role::Allocator => self.start_allocator(&seats, &stopping),
+                Role::WaitingRoom => self.start_waiting_room(node, config, &room, &stopping),
+                Role::Allocator => self.start_allocator(config, &seats, &stopping),
                 Role::PaymentWorker => self.start_payment_worker(node, config, &stopping),
                 Role::Ledger => {
                     if let Some(projector) = projector.take() {
@@ -116,37 +116,40 @@ impl Loops {
         Ok(stopping)
     }
 
-    fn start_waiting_room(&self, node: &Node, room: &WaitingRoom, stopping: &Stopping) {
+    fn start_waiting_room(
+        &self,
+        node: &Node,
+        config: &Configuration,
+        room: &WaitingRoom,
+        stopping: &Stopping,
+    ) {
         let pacer = Pacer::new(room.clone());
         self.spawn(&self.back, "pacer", pacer.run(stopping.back.clone()));
-        let ender = SlotEnder::new(room.clone(), node.stores.log.clone());
+        let consumer = config.ledger.consumer.clone();
+        let ender = SlotEnder::new(room.clone(), node.stores.log.clone(), consumer);
         self.spawn(&self.back, "slot ender", ender.run(stopping.back.clone()));
     }
 
-    fn start_allocator(&self, seats: &SeatAllocator, stopping: &Stopping) {
+    fn start_allocator(&self, config: &Configuration, seats: &SeatAllocator, stopping: &Stopping) {
         let sweeper = HoldSweeper::new(seats.clone());
         self.spawn(&self.back, "hold sweeper", sweeper.run(stopping.back.clone()));
-        let applier = OutcomeApplier::new(seats.clone());
+        let applier = OutcomeApplier::new(seats.clone(), config.ledger.consumer.clone());
         self.spawn(&self.back, "outcome applier", applier.run(stopping.back.clone()));
     }
 
     fn start_payment_worker(&self, node: &Node, config: &Configuration, stopping: &Stopping) {
         let stores = &node.stores;
-        let worker = PaymentWorker::new(
-            config.payment_worker.clone(),
-            stores.books.purchases.clone(),
-            stores.log.clone(),
-            stores.gateway.clone(),
-            node.clock.clone(),
-        );
+        let parts = payment_worker::Parts {
+            config: config.payment_worker.clone(),
+            consumer: config.ledger.consumer.clone(),
+            purchases: stores.books.purchases.clone(),
+            log: stores.log.clone(),
+            gateway: stores.gateway.clone(),
+            clock: node.clock.clone(),
+        };
+        let worker = PaymentWorker::new(parts.clone());
         self.spawn(&self.back, "payment worker", worker.run(stopping.back.clone()));
-        let reconciler = Reconciler::new(
-            config.payment_worker.clone(),
-            stores.books.purchases.clone(),
-            stores.log.clone(),
-            stores.gateway.clone(),
-            node.clock.clone(),
-        );
+        let reconciler = Reconciler::new(parts);
         self.spawn(&self.back, "reconciler", reconciler.run(stopping.back.clone()));
     }
 
@@ -157,12 +160,7 @@ impl Loops {
         projector: Projector,
         stopping: &Stopping,
     ) {
-        let stop = stopping.back.clone();
-        self.spawn(&self.back, "projector", async move {
-            if let Err(error) = projector.run(stop).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the projector ended");
-            }
-        });
+        self.spawn(&self.back, "projector", projector.run(stopping.back.clone()));
         let keeper = RequestKeeper {
             requests: node.stores.books.requests.clone(),
             clock: node.clock.clone(),

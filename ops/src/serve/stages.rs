@@ -3,8 +3,6 @@ use super::Node;
 use crate::config::Configuration;
 use allocator::SeatAllocator;
 use ledger::Projector;
-use ledger::projector::ProjectorConfig;
-use std::time::Duration;
 use tokio::sync::watch;
 use waiting_room::{Pressures, WaitingRoom};
 
@@ -60,12 +58,6 @@ impl Stages {
 }
 
 fn projector(node: &Node, config: &Configuration) -> Projector {
-    let bounds = &config.ledger;
     let (log, views) = (node.stores.log.clone(), node.stores.views.clone());
-    let config = ProjectorConfig {
-        batch_max: bounds.projector_batch_max,
-        retry_min: Duration::from_millis(bounds.projector_retry_min_ms),
-        retry_max: Duration::from_millis(bounds.projector_retry_max_ms),
-    };
-    Projector::new(log, views, config)
+    Projector::new(log, views, config.ledger.consumer.clone())
 }

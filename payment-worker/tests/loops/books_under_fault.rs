@@ -7,11 +7,58 @@ use ledger::{
     BookingId, BookingOutcome, CancelBooking, Cursor, EventId, Page, PlaceBooking, StoreError,
     Ticket, TicketId, Timestamp,
 };
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub(crate) struct FaultyPurchases {
     pub(crate) inner: Arc<dyn Purchases>,
     pub(crate) faults: Faults,
+    pub(crate) poison: Poison,
+}
+
+/// Bookings that the books refuse for ever; clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Poison {
+    opened: Arc<Mutex<HashSet<BookingId>>>,
+    settled: Arc<Mutex<HashSet<BookingId>>>,
+    refusals: Arc<AtomicUsize>,
+}
+
+impl Poison {
+    /// These cannot be opened.
+    pub(crate) fn opening<'a>(&self, bookings: impl IntoIterator<Item = &'a BookingId>) {
+        self.opened.lock().unwrap().extend(bookings.into_iter().cloned());
+    }
+
+    /// The gateway's answers to these cannot be recorded.
+    pub(crate) fn settling<'a>(&self, bookings: impl IntoIterator<Item = &'a BookingId>) {
+        self.settled.lock().unwrap().extend(bookings.into_iter().cloned());
+    }
+
+    /// Batches that were refused.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a batch with poison in it whole, as one transaction does.
+    fn refuse<'a>(
+        &self,
+        poison: &Mutex<HashSet<BookingId>>,
+        mut batch: impl Iterator<Item = &'a BookingId>,
+    ) -> Result<(), StoreError> {
+        let poison = poison.lock().unwrap();
+        if batch.any(|id| poison.contains(id)) {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::broken("testing", "a planted poison"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mend(&self) {
+        self.opened.lock().unwrap().clear();
+        self.settled.lock().unwrap().clear();
+    }
 }
 
 #[async_trait]
@@ -21,6 +68,8 @@ impl Purchases for FaultyPurchases {
         batch: &[PlaceBooking],
         now: Timestamp,
     ) -> Result<Vec<Begun>, StoreError> {
+        let (poison, ids) = (&self.poison, batch.iter().map(|place| &place.booking_id));
+        poison.refuse(&poison.opened, ids)?;
         self.faults.around(self.inner.begin(batch, now)).await
     }
 
@@ -29,6 +78,8 @@ impl Purchases for FaultyPurchases {
         batch: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
+        let (poison, ids) = (&self.poison, batch.iter().map(|answer| &answer.booking_id));
+        poison.refuse(&poison.settled, ids)?;
         self.faults.around(self.inner.settle(batch, now)).await
     }
 

@@ -2,7 +2,7 @@
 use crate::faults::Faults;
 use async_trait::async_trait;
 use ledger::{
-    Backlog, BookingId, BookingLog, Cursor, Delivery, Group, Message, Page, StoreError,
+    Backlog, BookingId, BookingLog, Cursor, DeadLetter, Delivery, Group, Message, Page, StoreError,
     Subscription,
 };
 use payment_worker::gateway::{
@@ -25,6 +25,10 @@ impl BookingLog for FaultyLog {
     async fn subscribe(&self, group: Group) -> Result<Box<dyn Subscription>, StoreError> {
         let inner = self.faults.around(self.inner.subscribe(group)).await?;
         Ok(Box::new(FaultySubscription { inner, faults: self.faults.clone() }))
+    }
+
+    async fn append_dead(&self, group: Group, letters: &[DeadLetter]) -> Result<(), StoreError> {
+        self.faults.around(self.inner.append_dead(group, letters)).await
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {

@@ -8,5 +8,6 @@ mod world;
 
 mod cancelling;
 mod crashing;
+mod poison;
 mod reconciling;
 mod selling;

@@ -20,8 +20,8 @@ async fn a_placed_booking_is_confirmed_with_one_transfer_and_its_tickets() {
     assert_eq!((&charge.booking, charge.amount), (&place.booking_id, place.total));
     assert_eq!(purchase.charge_id.as_ref(), Some(&charge.id));
     let [transfer] = &world.transfers().await[..] else { panic!("one transfer") };
-    assert_eq!(transfer.kind, TransferKind::Capture);
-    assert_eq!(transfer.cause, place.booking_id.as_str());
+    assert_eq!(transfer.kind(), TransferKind::Capture);
+    assert_eq!(transfer.cause(), place.booking_id.as_str());
     world.assert_sound(&[&place]).await;
 }
 
@@ -241,12 +241,25 @@ async fn a_drain_ends_in_bounded_time_and_commits_nothing_unfinished() {
 }
 
 #[tokio::test]
-async fn a_worker_without_a_log_stops_when_told() {
+async fn a_worker_without_a_log_tries_to_join_until_it_is_told_to_stop() {
     let world = World::new().await;
-    let faults = Faults::new(|| Some(crate::faults::Fault::FailBefore));
+    let place = world.place(&["stalls-A-1"], "tok_good");
+    world.append_places(&[&place]).await;
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = calls.clone();
+    let faults = Faults::new(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Some(crate::faults::Fault::FailBefore)
+    });
     let shutdown = CancellationToken::new();
-    shutdown.cancel();
-    world.worker(&faults).run(shutdown).await;
+    let run = world.worker(&faults).run(shutdown.clone());
+    let stop = async {
+        eventually(async || calls.load(std::sync::atomic::Ordering::Relaxed) >= 5).await;
+        shutdown.cancel();
+    };
+    let stopped = async { tokio::join!(run, stop) };
+    tokio::time::timeout(Duration::from_secs(60), stopped).await.expect("it stops when told");
+    assert_eq!(world.status(&place).await, None, "nothing was read without the log");
 }
 
 #[tokio::test]
@@ -275,12 +288,4 @@ async fn while_the_books_are_down_nothing_is_charged_and_nothing_skipped() {
     }
     assert!(world.is(&place, BookingStatus::Confirmed).await);
     world.assert_sound(&[&place]).await;
-}
-
-#[tokio::test]
-async fn the_loops_can_be_spawned() {
-    fn spawnable(_: impl Future<Output = ()> + Send + 'static) {}
-    let world = World::new().await;
-    spawnable(world.worker(&Faults::none()).run(CancellationToken::new()));
-    spawnable(world.reconciler(&Faults::none()).run(CancellationToken::new()));
 }

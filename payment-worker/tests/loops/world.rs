@@ -1,11 +1,11 @@
 //! Everything a test of the loops needs: a ledger, a gateway, a clock moved by hand.
-use crate::books_under_fault::FaultyPurchases;
+use crate::books_under_fault::{FaultyPurchases, Poison};
 use crate::faults::Faults;
 use crate::log_under_fault::{FaultyGateway, FaultyLog};
 use crate::turnstile::Turnstile;
 use ledger::audit::{Sources, audit};
 use ledger::conformance::TestLedger;
-use ledger::conformance::sample::{NOW, SampleEvent, cancel_of};
+use ledger::conformance::sample::{NOW, SampleEvent, cancel_of, consumer_config};
 use ledger::purchase::Purchase;
 use ledger::{
     BookingCommand, BookingId, BookingOutcome, BookingStatus, Clock, Cursor, Group, Message,
@@ -16,7 +16,7 @@ use ledger_sqlite::testing::sqlite_ledger_at;
 use payment_simulator::{MIGRATIONS, SimulatedGateway, Simulation};
 use payment_worker::conformance::config;
 use payment_worker::gateway::{ChargeRecord, PaymentGateway};
-use payment_worker::{Config, PaymentWorker, Reconciler, gateway_log};
+use payment_worker::{Config, Parts, PaymentWorker, Reconciler, gateway_log};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) event: SampleEvent,
     pub(crate) gateway: Arc<Turnstile>,
+    pub(crate) poison: Poison,
     pub(crate) ledger: TestLedger,
 }
 
@@ -43,7 +44,14 @@ impl World {
         let ledger = sqlite_ledger_at(clock.clone()).await;
         let path = ledger.dir.path().join("gateway.db");
         let gateway = Arc::new(Turnstile::new(gateway_at(&path, simulation, clock.clone()).await));
-        Self { config: config(), clock, event: SampleEvent::default(), gateway, ledger }
+        Self {
+            config: config(),
+            clock,
+            event: SampleEvent::default(),
+            gateway,
+            poison: Poison::default(),
+            ledger,
+        }
     }
 
     /// A command for these places that pays with `token`. Its deadline is far, because tests move
@@ -77,21 +85,29 @@ impl World {
     }
 
     pub(crate) fn worker(&self, faults: &Faults) -> PaymentWorker {
-        let (purchases, log, gateway) = self.seams(faults);
-        PaymentWorker::new(self.config.clone(), purchases, log, gateway, self.clock.clone())
+        PaymentWorker::new(self.parts(faults))
     }
 
     pub(crate) fn reconciler(&self, faults: &Faults) -> Reconciler {
-        let (purchases, log, gateway) = self.seams(faults);
-        Reconciler::new(self.config.clone(), purchases, log, gateway, self.clock.clone())
+        Reconciler::new(self.parts(faults))
     }
 
-    fn seams(&self, faults: &Faults) -> (Arc<FaultyPurchases>, Arc<FaultyLog>, Arc<FaultyGateway>) {
+    pub(crate) fn parts(&self, faults: &Faults) -> Parts {
         let inner = self.ledger.books.purchases.clone();
-        let purchases = FaultyPurchases { inner, faults: faults.clone() };
         let log = FaultyLog { inner: self.ledger.log.clone(), faults: faults.clone() };
         let gateway = FaultyGateway { inner: self.gateway.clone(), faults: faults.clone() };
-        (Arc::new(purchases), Arc::new(log), Arc::new(gateway))
+        Parts {
+            config: self.config.clone(),
+            consumer: consumer_config(),
+            purchases: Arc::new(FaultyPurchases {
+                inner,
+                faults: faults.clone(),
+                poison: self.poison.clone(),
+            }),
+            log: Arc::new(log),
+            gateway: Arc::new(gateway),
+            clock: self.clock.clone(),
+        }
     }
 
     /// Runs the worker alone while the script goes on, and drops it at its end.
@@ -162,7 +178,14 @@ impl World {
     pub(crate) async fn transfers(&self) -> Vec<Transfer> {
         let cursor = Cursor { after: None, limit: 200 };
         let page = self.ledger.books.audit.transfers(cursor).await.unwrap();
-        page.items.into_iter().map(|record| record.transfer).collect()
+        page.items.into_iter().map(|record| record.try_into().expect("it balances")).collect()
+    }
+
+    /// Commands that were set aside.
+    pub(crate) async fn dead_letters(&self) -> usize {
+        let cursor = Cursor { after: None, limit: 200 };
+        let page = self.ledger.books.audit.commands(cursor).await.unwrap();
+        page.items.iter().filter(|command| command.dead).count()
     }
 
     /// Every outcome of the booking on the log, in order.

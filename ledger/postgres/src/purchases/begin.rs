@@ -7,7 +7,7 @@ use super::{claims, records, seats};
 use crate::fault::Fault;
 use ledger::books::Begun;
 use ledger::purchase::Entry;
-use ledger::purchase::{Board, Opened, Purchase, open_batch};
+use ledger::purchase::{ClaimsSnapshot, Opened, Purchase, open_batch};
 use ledger::{BookingId, BookingOutcome, PlaceBooking, Timestamp};
 use seats::Counts;
 use sqlx::{Executor, PgConnection};
@@ -24,7 +24,7 @@ pub(super) async fn begin(
     batch: &[PlaceBooking],
     now: Timestamp,
 ) -> Result<Began, Fault> {
-    let guess = open_batch(batch, HashMap::new(), Board::default(), now);
+    let guess = open_batch(batch, HashMap::new(), ClaimsSnapshot::default(), now);
     let mut entries: Vec<Entry<'_>> = guess.entries(now).collect();
     entries.sort_by_key(|(purchase, _)| &purchase.command.booking_id);
     let new = records::insert(connection, &entries).await?;
@@ -36,14 +36,21 @@ pub(super) async fn begin(
         .collect();
     let counted = Counts::of(&guess, batch);
     let seats = seats::add(connection, &counted).await?;
-    let opened = claim(connection, batch, &known, Board { seats, ..Board::default() }, now).await?;
+    let opened = claim(
+        connection,
+        batch,
+        &known,
+        ClaimsSnapshot { seats, ..ClaimsSnapshot::default() },
+        now,
+    )
+    .await?;
     correct(connection, &guess, &opened, &new, now).await?;
     seats::correct(connection, &Counts::of(&opened, &[]).minus(&counted)).await?;
     // Only a record that was there before can have claims to give back.
     let is_old = |purchase: &&Purchase| !new.contains(&purchase.command.booking_id);
     let released: Vec<&Purchase> = opened.refused().filter(is_old).collect();
     claims::release(connection, &released, now).await?;
-    let news = opened.news();
+    let news = opened.new_outcomes();
     Ok((opened.begun, news))
 }
 
@@ -52,18 +59,18 @@ async fn claim(
     connection: &mut PgConnection,
     batch: &[PlaceBooking],
     known: &HashMap<BookingId, Purchase>,
-    mut board: Board,
+    mut snapshot: ClaimsSnapshot,
     now: Timestamp,
 ) -> Result<Opened, Fault> {
     connection.execute("SAVEPOINT claims").await?;
     for _ in 0..ROUNDS_MAX {
-        let opened = open_batch(batch, known.clone(), board.clone(), now);
+        let opened = open_batch(batch, known.clone(), snapshot.clone(), now);
         if claims::insert(connection, &opened).await? {
             return Ok(opened);
         }
         // Whoever waits for one of these places may go on, so nobody waits in a circle.
         connection.execute("ROLLBACK TO SAVEPOINT claims").await?;
-        board.owners = claims::owners(connection, batch).await?;
+        snapshot.owners = claims::owners(connection, batch).await?;
     }
     Err(Fault::Contended)
 }

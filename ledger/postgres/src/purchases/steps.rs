@@ -2,7 +2,7 @@
 use super::{claims, gate, records, seats, transfers};
 use crate::fault::Fault;
 use ledger::books::{Refunded, Settlement};
-use ledger::purchase::Desk;
+use ledger::purchase::SettlementBatch;
 use ledger::{BookingOutcome, CancelBooking, Timestamp};
 use sqlx::PgConnection;
 
@@ -12,10 +12,10 @@ pub(super) async fn settle(
     now: Timestamp,
 ) -> Result<Vec<BookingOutcome>, Fault> {
     let ids = batch.iter().map(|settlement| &settlement.booking_id);
-    let mut desk = Desk::open(records::lock(connection, ids).await?);
-    desk.settle(batch, now)?;
-    save(&desk, connection, now).await?;
-    Ok(desk.news())
+    let mut settlement = SettlementBatch::open(records::lock(connection, ids).await?);
+    settlement.settle(batch, now)?;
+    save(&settlement, connection, now).await?;
+    Ok(settlement.new_outcomes())
 }
 
 /// What to publish, whether new or not; and of that, what is new.
@@ -26,10 +26,10 @@ pub(super) async fn cancel(
 ) -> Result<(Vec<BookingOutcome>, Vec<BookingOutcome>), Fault> {
     let found = records::lock(connection, batch.iter().map(|c| &c.booking_id)).await?;
     let used = gate::used(connection, found.iter().map(|(purchase, _)| purchase)).await?;
-    let mut desk = Desk::open(found);
-    let publish = desk.cancel(batch, &used, now)?;
-    save(&desk, connection, now).await?;
-    Ok((publish, desk.news()))
+    let mut settlement = SettlementBatch::open(found);
+    let publish = settlement.cancel(batch, &used, now)?;
+    save(&settlement, connection, now).await?;
+    Ok((publish, settlement.new_outcomes()))
 }
 
 pub(super) async fn refunded(
@@ -38,19 +38,23 @@ pub(super) async fn refunded(
     now: Timestamp,
 ) -> Result<Vec<BookingOutcome>, Fault> {
     let found = records::lock(connection, batch.iter().map(|r| &r.booking_id)).await?;
-    let mut desk = Desk::open(found);
-    desk.refunded(batch, now)?;
-    save(&desk, connection, now).await?;
-    Ok(desk.news())
+    let mut settlement = SettlementBatch::open(found);
+    settlement.refunded(batch, now)?;
+    save(&settlement, connection, now).await?;
+    Ok(settlement.new_outcomes())
 }
 
 /// Writes all steps, one statement a table.
-async fn save(desk: &Desk, connection: &mut PgConnection, now: Timestamp) -> Result<(), Fault> {
-    if desk.is_still() {
+async fn save(
+    settlement: &SettlementBatch,
+    connection: &mut PgConnection,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if settlement.is_unchanged() {
         return Ok(());
     }
-    records::update(connection, &desk.moved(now)).await?;
-    let (sold, released) = (desk.sold(), desk.released());
+    records::update(connection, &settlement.changed(now)).await?;
+    let (sold, released) = (settlement.sold(), settlement.released());
     gate::issue(connection, &sold).await?;
     claims::sell(connection, &sold).await?;
     if !released.is_empty() {
@@ -58,5 +62,5 @@ async fn save(desk: &Desk, connection: &mut PgConnection, now: Timestamp) -> Res
         seats::lock(connection, &released).await?;
         claims::release(connection, &released, now).await?;
     }
-    transfers::insert(connection, &desk.transfers()).await
+    transfers::insert(connection, &settlement.transfers()).await
 }

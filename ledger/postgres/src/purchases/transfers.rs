@@ -18,9 +18,9 @@ pub(super) async fn insert(
          SELECT cause, kind, at FROM unnest($1::text[], $2::text[], $3::bigint[])
              AS t (cause, kind, at)",
     )
-    .bind(transfers.iter().map(|transfer| transfer.cause.as_str()).collect::<Vec<_>>())
-    .bind(transfers.iter().map(|transfer| transfer.kind.as_str()).collect::<Vec<_>>())
-    .bind(transfers.iter().map(|transfer| transfer.at.millis()).collect::<Vec<_>>())
+    .bind(transfers.iter().map(|transfer| transfer.cause()).collect::<Vec<_>>())
+    .bind(transfers.iter().map(|transfer| transfer.kind().as_str()).collect::<Vec<_>>())
+    .bind(transfers.iter().map(|transfer| transfer.at().millis()).collect::<Vec<_>>())
     .execute(&mut *connection)
     .await?;
     sqlx::query(

@@ -119,7 +119,7 @@ async fn pages_hold_every_row_once() {
     let (mut legs, mut after) = (0, None);
     loop {
         let page = reads.transfers(Cursor { after, limit: 3 }).await.unwrap();
-        legs += page.items.iter().map(|record| record.transfer.legs.len() as u64).sum::<u64>();
+        legs += page.items.iter().map(|record| record.legs.len() as u64).sum::<u64>();
         after = page.next;
         if after.is_none() {
             break;

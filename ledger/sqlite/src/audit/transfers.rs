@@ -1,5 +1,5 @@
 //! Transfers put together from their rows; legs without a row come at the end.
-use ledger::books::TransferRecord;
+use ledger::TransferRecord;
 use ledger::{Cursor, Page};
 use sqlx::{Error, SqlitePool};
 

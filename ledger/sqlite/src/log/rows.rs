@@ -1,7 +1,7 @@
 //! Rows of the log: appending them, reading on from a position, and burying what is unreadable.
 use super::two_topics;
 use ledger::message::Unreadable;
-use ledger::{Backlog, Delivery, Group, Message, Timestamp, Topic};
+use ledger::{Backlog, DeadLetter, Delivery, Group, LogPosition, Message, Timestamp, Topic};
 use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 /// A message about to be appended.
@@ -25,7 +25,7 @@ pub(super) struct LogRow {
     appended_at: i64,
 }
 
-/// A row that could not be read, and why.
+/// A row that could not be read or not be carried out, and why.
 pub(super) struct DeadRow {
     pub(super) row: LogRow,
     pub(super) reason: String,
@@ -43,6 +43,21 @@ impl NewRow {
     }
 }
 
+impl DeadRow {
+    pub(super) fn of(letter: &DeadLetter) -> Self {
+        let Delivery { message, position, appended_at } = &letter.delivery;
+        let row = LogRow {
+            seq: position.offset,
+            topic: message.topic().name().to_owned(),
+            key: message.key().to_owned(),
+            kind: message.type_name().to_owned(),
+            value: message.encode(),
+            appended_at: appended_at.millis(),
+        };
+        Self { row, reason: letter.reason.clone() }
+    }
+}
+
 impl LogRow {
     pub(super) fn topic(&self) -> Option<Topic> {
         Topic::ALL.into_iter().find(|topic| topic.name() == self.topic)
@@ -55,7 +70,9 @@ impl LogRow {
             None => Err(Unreadable::UnknownType(self.kind.clone())),
         };
         let appended_at = Timestamp::from_millis(self.appended_at);
-        read.map(|message| Delivery { message, appended_at }).map_err(|error| error.to_string())
+        let position = LogPosition { partition: 0, offset: self.seq };
+        read.map(|message| Delivery { message, position, appended_at })
+            .map_err(|error| error.to_string())
     }
 }
 

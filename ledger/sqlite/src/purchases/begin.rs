@@ -19,10 +19,10 @@ pub(super) async fn begin(
         found.into_iter().map(|(p, _)| (p.command.booking_id.clone(), p)).collect();
     let stored: HashSet<BookingId> = known.keys().cloned().collect();
     let open: Vec<_> = batch.iter().filter(|c| may_claim(known.get(&c.booking_id))).collect();
-    let board = claims::board(connection, &open).await?;
-    let opened = open_batch(batch, known, board, now);
+    let snapshot = claims::snapshot(connection, &open).await?;
+    let opened = open_batch(batch, known, snapshot, now);
     save(&opened, connection, &stored, now).await?;
-    let news = opened.news();
+    let news = opened.new_outcomes();
     Ok((opened.begun, news))
 }
 

@@ -1,19 +1,19 @@
 //! Claims on places and the seats counted against each account's cap.
 use crate::row::{count, json, parsed, signed};
 use ledger::books::Claims;
-use ledger::purchase::{Board, Opened};
+use ledger::purchase::{ClaimsSnapshot, Opened};
 use ledger::{AccountId, BookingId, EventId, PlaceBooking, PlaceId, Timestamp};
 use sqlx::{Error, SqliteConnection, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the record says of everything that `commands` want.
-pub(super) async fn board(
+pub(super) async fn snapshot(
     connection: &mut SqliteConnection,
     commands: &[&PlaceBooking],
-) -> Result<Board, Error> {
-    let mut board = Board::default();
+) -> Result<ClaimsSnapshot, Error> {
+    let mut snapshot = ClaimsSnapshot::default();
     if commands.is_empty() {
-        return Ok(board);
+        return Ok(snapshot);
     }
     let places: Vec<(&EventId, &PlaceId)> =
         commands.iter().flat_map(|c| c.items.iter().map(|i| (&c.event_id, &i.item))).collect();
@@ -27,7 +27,7 @@ pub(super) async fn board(
     for row in &live {
         let place =
             (parsed(row, "event_id", EventId::parse)?, parsed(row, "place", PlaceId::parse)?);
-        board.owners.insert(place, parsed(row, "booking_id", BookingId::parse)?);
+        snapshot.owners.insert(place, parsed(row, "booking_id", BookingId::parse)?);
     }
     let accounts: BTreeSet<_> = commands.iter().map(|c| (&c.event_id, &c.account_id)).collect();
     let counts = sqlx::query(
@@ -42,9 +42,9 @@ pub(super) async fn board(
         let event = parsed(row, "event_id", EventId::parse)?;
         let account = parsed(row, "account_id", AccountId::parse)?;
         let seats = u32::try_from(count(row, "seats")?).unwrap_or(u32::MAX);
-        board.seats.insert((event, account), seats);
+        snapshot.seats.insert((event, account), seats);
     }
-    Ok(board)
+    Ok(snapshot)
 }
 
 /// Claims the places of a batch and counts them. The unique index refuses the whole transaction

@@ -1,7 +1,7 @@
 //! Steps of bookings that are open: settle, cancel, refund; and writing what a step asks for.
 use super::{claims, gate, records, transfers};
 use ledger::books::{Refunded, Settlement};
-use ledger::purchase::{Desk, Purchase};
+use ledger::purchase::{Purchase, SettlementBatch};
 use ledger::{BookingId, BookingOutcome, CancelBooking, Timestamp, Unbalanced};
 use sqlx::{Error, SqliteConnection};
 
@@ -11,10 +11,10 @@ pub(super) async fn settle(
     now: Timestamp,
 ) -> Result<Vec<BookingOutcome>, Error> {
     let ids = batch.iter().map(|settlement| &settlement.booking_id);
-    let mut desk = Desk::open(records::read(connection, ids).await?);
-    desk.settle(batch, now).map_err(unbalanced)?;
-    save(&desk, connection, now).await?;
-    Ok(desk.news())
+    let mut settlement = SettlementBatch::open(records::read(connection, ids).await?);
+    settlement.settle(batch, now).map_err(unbalanced)?;
+    save(&settlement, connection, now).await?;
+    Ok(settlement.new_outcomes())
 }
 
 /// What to publish, whether new or not; and of that, what is new.
@@ -25,10 +25,10 @@ pub(super) async fn cancel(
 ) -> Result<(Vec<BookingOutcome>, Vec<BookingOutcome>), Error> {
     let ids: Vec<&BookingId> = batch.iter().map(|cancel| &cancel.booking_id).collect();
     let used = gate::used(connection, &ids).await?;
-    let mut desk = Desk::open(records::read(connection, ids.into_iter()).await?);
-    let publish = desk.cancel(batch, &used, now).map_err(unbalanced)?;
-    save(&desk, connection, now).await?;
-    Ok((publish, desk.news()))
+    let mut settlement = SettlementBatch::open(records::read(connection, ids.into_iter()).await?);
+    let publish = settlement.cancel(batch, &used, now).map_err(unbalanced)?;
+    save(&settlement, connection, now).await?;
+    Ok((publish, settlement.new_outcomes()))
 }
 
 pub(super) async fn refunded(
@@ -37,24 +37,28 @@ pub(super) async fn refunded(
     now: Timestamp,
 ) -> Result<Vec<BookingOutcome>, Error> {
     let found = records::read(connection, batch.iter().map(|r| &r.booking_id)).await?;
-    let mut desk = Desk::open(found);
-    desk.refunded(batch, now).map_err(unbalanced)?;
-    save(&desk, connection, now).await?;
-    Ok(desk.news())
+    let mut settlement = SettlementBatch::open(found);
+    settlement.refunded(batch, now).map_err(unbalanced)?;
+    save(&settlement, connection, now).await?;
+    Ok(settlement.new_outcomes())
 }
 
 /// Writes all steps.
-async fn save(desk: &Desk, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), Error> {
-    if desk.is_still() {
+async fn save(
+    settlement: &SettlementBatch,
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if settlement.is_unchanged() {
         return Ok(());
     }
-    records::update(connection, &desk.moved(now)).await?;
-    let (sold, released) = (desk.sold(), desk.released());
+    records::update(connection, &settlement.changed(now)).await?;
+    let (sold, released) = (settlement.sold(), settlement.released());
     claims::sell(connection, &ids_of(&sold)).await?;
     gate::issue(connection, &sold).await?;
     claims::release(connection, &ids_of(&released), now).await?;
     gate::void(connection, &ids_of(&released)).await?;
-    transfers::insert(connection, &desk.transfers()).await
+    transfers::insert(connection, &settlement.transfers()).await
 }
 
 fn ids_of<'a>(purchases: &[&'a Purchase]) -> Vec<&'a BookingId> {

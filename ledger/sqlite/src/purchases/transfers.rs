@@ -13,7 +13,7 @@ pub(super) async fn insert(
         return Ok(());
     }
     let legs = legs_of(transfers)?;
-    let rows: Vec<_> = transfers.iter().map(|t| (&t.cause, t.kind.as_str(), t.at)).collect();
+    let rows: Vec<_> = transfers.iter().map(|t| (t.cause(), t.kind().as_str(), t.at())).collect();
     sqlx::query(
         "INSERT INTO transfers (cause, kind, at) \
          SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)",

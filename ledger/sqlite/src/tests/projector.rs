@@ -3,14 +3,13 @@ use crate::testing::sqlite_ledger;
 use async_trait::async_trait;
 use ledger::books::Settlement;
 use ledger::conformance::TestLedger;
-use ledger::conformance::sample::{NOW, SampleEvent, cancel_of};
-use ledger::projector::{Projector, ProjectorConfig, rebuild};
+use ledger::conformance::sample::{NOW, SampleEvent, cancel_of, consumer_config};
+use ledger::projector::{Projector, rebuild};
 use ledger::purchase::ChargeResult;
 use ledger::{AccountId, BookingId, BookingStatus, Page, PlaceBooking, TicketId};
 use ledger::{Booking, BookingChanges, BookingCommand, Cursor, Group, Message, StoreError, Views};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,9 +66,7 @@ struct Running {
 }
 
 fn start(ledger: &TestLedger, views: Arc<dyn Views>) -> Running {
-    let retry_min = Duration::from_millis(1);
-    let config = ProjectorConfig { retry_min, retry_max: retry_min, ..ProjectorConfig::default() };
-    let projector = Projector::new(ledger.log.clone(), views, config);
+    let projector = Projector::new(ledger.log.clone(), views, consumer_config());
     let (changes, shutdown) = (projector.changes(), CancellationToken::new());
     let tasks = TaskTracker::new();
     tasks.spawn(projector.run(shutdown.clone()));

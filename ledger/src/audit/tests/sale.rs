@@ -2,15 +2,14 @@
 use crate::audit::record::{QueueHistory, Record};
 use crate::audit::{GatewayCharge, GatewayLog, GatewayRefund, SeatCopy, SeatCopyState};
 use crate::booking::{BookingStatus, PlaceBooking};
-use crate::books::{
-    ClaimRecord, Guard, LoggedAsk, LoggedCommand, QueueRecord, SeatCount, TransferRecord,
-};
+use crate::books::{ClaimRecord, Guard, LoggedAsk, LoggedCommand, QueueRecord, SeatCount};
 use crate::clock::Timestamp;
 pub(super) use crate::conformance::sample::NOW;
 use crate::conformance::sample::SampleEvent;
 use crate::ids::{BookingId, PlaceId, QueueId};
 use crate::purchase::{ChargeResult, ClaimEffect, Purchase, Step, cancel, refunded, settle};
 use crate::ticket::{Ticket, TicketState};
+use crate::transfer::TransferRecord;
 
 pub(super) struct Sale {
     pub(super) record: Record,
@@ -198,7 +197,7 @@ impl Sale {
                 own.for_each(|ticket| ticket.state = TicketState::Void);
             }
         }
-        let transfers = transfer.map(|transfer| TransferRecord { transfer, headless: false });
+        let transfers = transfer.map(TransferRecord::from);
         self.record.transfers.extend(transfers);
         self.keep(purchase)
     }

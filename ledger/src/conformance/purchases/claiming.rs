@@ -123,7 +123,7 @@ async fn a_late_command_expires_only_without_an_attempt(books: &dyn Purchases) {
     assert_eq!(outcome.booking.status, BookingStatus::Expired);
     // It is recorded: an earlier look at the clock does not bring it back.
     assert_eq!(refused(books, &late).await, BookingStatus::Expired);
-    assert_eq!(find(books, &late).await.payment, PaymentState::New);
+    assert_eq!(find(books, &late).await.payment, PaymentState::NotAttempted);
     assert_eq!(live(books, &event).await, ["a-1"]);
     // Its places are anybody's.
     charge(books, &event.place(&["a-2"])).await;

@@ -184,7 +184,6 @@ fn bounds() -> Config {
         sweep_batch_max: 2_000,
         seats_age_max_ms: 250,
         declined_hold_seconds: 120,
-        outcome_batch_max: 500,
         key_seconds: 86_400,
         recovery: ledger::RecoveryBounds { wait_ms: 1_000, poll_ms: 20, winner_ms: 10_000 },
     }

@@ -5,7 +5,7 @@ use crate::SlotEnder;
 use crate::store::{CopyRef, Grant, QueueStore, SlotAnswer, SlotRequest};
 use async_trait::async_trait;
 use ledger::books::{Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
-use ledger::conformance::sample::SampleEvent;
+use ledger::conformance::sample::{SampleEvent, consumer_config};
 use ledger::{
     Admission, Booking, BookingOutcome, BookingStatus, Fenced, Group, Message, StoreError,
 };
@@ -248,7 +248,10 @@ async fn the_slots_of_a_batch_end_together_and_are_committed_when_all_are() {
     world.ledger.log.append(passes.iter().map(confirmed).collect()).await.unwrap();
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(SlotEnder::new(world.room.clone(), world.ledger.log.clone()).run(stop.clone()));
+    running.spawn(
+        SlotEnder::new(world.room.clone(), world.ledger.log.clone(), consumer_config())
+            .run(stop.clone()),
+    );
     let live = async || {
         let mut live = 0;
         for pass in &passes {

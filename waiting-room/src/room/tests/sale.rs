@@ -1,7 +1,7 @@
 //! Joining, claiming, walking in and leaving, and what a loss leaves of them.
 use super::*;
 use crate::SlotEnder;
-use ledger::conformance::sample::SampleEvent;
+use ledger::conformance::sample::{SampleEvent, consumer_config};
 use ledger::{Booking, BookingOutcome, BookingStatus, Message};
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn a_confirmed_booking_ends_its_own_slot_only() {
     ];
     world.ledger.log.append(outcomes).await.unwrap();
     let stop = CancellationToken::new();
-    let ender = SlotEnder::new(world.room.clone(), world.ledger.log.clone());
+    let ender = SlotEnder::new(world.room.clone(), world.ledger.log.clone(), consumer_config());
     let mut running = JoinSet::new();
     running.spawn(ender.run(stop.clone()));
     while world.is_live(&sold).await {

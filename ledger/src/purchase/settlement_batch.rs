@@ -6,17 +6,17 @@ use crate::books::{Refunded, Settlement};
 use crate::clock::Timestamp;
 use crate::ids::BookingId;
 use crate::transfer::{Transfer, Unbalanced};
-use std::collections::hash_map::Entry as Place;
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, HashSet};
 
 /// Moves purchases that were read under a lock.
-pub struct Desk {
+pub struct SettlementBatch {
     /// As the batch has brought them so far, and when the gateway was to be asked before it.
     purchases: HashMap<BookingId, (Purchase, Option<Timestamp>)>,
     steps: Vec<Step>,
 }
 
-impl Desk {
+impl SettlementBatch {
     pub fn open(found: Vec<(Purchase, Option<Timestamp>)>) -> Self {
         let keyed = found.into_iter().map(|entry| (entry.0.command.booking_id.clone(), entry));
         Self { purchases: keyed.collect(), steps: Vec::new() }
@@ -58,7 +58,7 @@ impl Desk {
         id: &BookingId,
         step: impl FnOnce(Purchase) -> Result<Option<Step>, Unbalanced>,
     ) -> Result<(), Unbalanced> {
-        let Place::Occupied(mut place) = self.purchases.entry(id.clone()) else { return Ok(()) };
+        let MapEntry::Occupied(mut place) = self.purchases.entry(id.clone()) else { return Ok(()) };
         if let Some(step) = step(place.get().0.clone())? {
             place.get_mut().0 = step.purchase.clone();
             self.steps.push(step);
@@ -67,12 +67,12 @@ impl Desk {
     }
 
     /// True when nothing has to be written.
-    pub fn is_still(&self) -> bool {
+    pub fn is_unchanged(&self) -> bool {
         self.steps.is_empty()
     }
 
     /// The purchases that moved, each once, as they are after all their steps.
-    pub fn moved(&self, now: Timestamp) -> Vec<Entry<'_>> {
+    pub fn changed(&self, now: Timestamp) -> Vec<Entry<'_>> {
         let mut seen = HashSet::new();
         let moved = self.steps.iter().map(id_of).filter(|id| seen.insert(*id));
         let moved = moved.filter_map(|id| self.purchases.get(id));
@@ -94,7 +94,7 @@ impl Desk {
     }
 
     /// The outcomes that outsiders must hear of, the last of each booking.
-    pub fn news(&self) -> Vec<BookingOutcome> {
+    pub fn new_outcomes(&self) -> Vec<BookingOutcome> {
         let mut seen = HashSet::new();
         let loud = self.steps.iter().filter(|step| step.publish).map(id_of);
         let loud = loud.filter(|id| seen.insert(*id));

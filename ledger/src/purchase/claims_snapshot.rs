@@ -1,6 +1,6 @@
 //! Opening a batch of bookings in order, against what the record says of the places they want.
 use super::Entry;
-use super::{Ground, Opening, Purchase, Step, open};
+use super::{Opening, Purchase, SeatAvailability, Step, open};
 use crate::booking::{BookingOutcome, BookingStatus, PlaceBooking};
 use crate::books::Begun;
 use crate::clock::Timestamp;
@@ -19,7 +19,7 @@ pub type SeatsKey = (EventId, AccountId);
 
 /// Live claims and counts as they are, and as this batch changes them.
 #[derive(Debug, Clone, Default)]
-pub struct Board {
+pub struct ClaimsSnapshot {
     pub owners: HashMap<PlaceKey, BookingId>,
     pub seats: HashMap<SeatsKey, u32>,
 }
@@ -48,19 +48,19 @@ pub fn seats_key(command: &PlaceBooking) -> SeatsKey {
 pub fn open_batch(
     batch: &[PlaceBooking],
     mut known: HashMap<BookingId, Purchase>,
-    mut board: Board,
+    mut snapshot: ClaimsSnapshot,
     now: Timestamp,
 ) -> Opened {
     let mut opened = Opened::default();
     for command in batch {
         let before = known.get(&command.booking_id).cloned();
-        let begun = opened.decide(open(before, command, now, || board.ground(command)));
+        let begun = opened.decide(open(before, command, now, || snapshot.availability(command)));
         if let Some(purchase) = &begun.1 {
             known.insert(command.booking_id.clone(), purchase.clone());
         }
         if let Begun::Charge(_) = begun.0 {
             let index = opened.submitted.len().saturating_sub(1);
-            let places = board.claim(command).into_iter().map(|place| (place, index));
+            let places = snapshot.claim(command).into_iter().map(|place| (place, index));
             opened.places.extend(places);
         }
         opened.begun.push(begun.0);
@@ -105,30 +105,30 @@ impl Opened {
     }
 
     /// What outsiders must hear of.
-    pub fn news(&self) -> Vec<BookingOutcome> {
+    pub fn new_outcomes(&self) -> Vec<BookingOutcome> {
         self.refused.iter().map(|step| step.purchase.outcome()).collect()
     }
 }
 
-impl Board {
-    fn ground(&self, command: &PlaceBooking) -> Ground {
+impl ClaimsSnapshot {
+    fn availability(&self, command: &PlaceBooking) -> SeatAvailability {
         let mut own = HashSet::new();
         let mut missing: u32 = 0;
         for item in &command.items {
             let place = (command.event_id.clone(), item.item.clone());
             match self.owners.get(&place) {
-                Some(owner) if *owner != command.booking_id => return Ground::Taken,
+                Some(owner) if *owner != command.booking_id => return SeatAvailability::Taken,
                 Some(_) => {}
                 None => missing = missing.saturating_add(1),
             }
             // A place asked for twice can be had only once.
             if !own.insert(&item.item) {
-                return Ground::Taken;
+                return SeatAvailability::Taken;
             }
         }
         let seats = self.seats.get(&seats_key(command)).copied().unwrap_or(0);
         let over = seats.saturating_add(missing) > command.seats_per_account_max;
-        if over { Ground::OverCap } else { Ground::Clear }
+        if over { SeatAvailability::OverCap } else { SeatAvailability::Available }
     }
 
     /// Takes what the booking has not got yet, and returns it.
