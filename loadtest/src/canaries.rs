@@ -1,5 +1,5 @@
 //! Canaries: the secrets that a run made, and where they must not turn up (`no-secret-leaks`).
-use crate::judge::Verdict;
+use crate::verdict::Verdict;
 use anyhow::Context;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;

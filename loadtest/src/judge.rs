@@ -2,22 +2,9 @@
 use crate::history::{End, History};
 use crate::people::{Persona, Plan};
 use crate::scenario::Scenario;
+use crate::verdict::Verdict;
 use ledger::audit::Invariant;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// What is known about one invariant.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Verdict {
-    /// How many things were looked at.
-    pub(crate) checked: u64,
-    pub(crate) breaches: Vec<String>,
-}
-
-impl Verdict {
-    fn breach(&mut self, what: String) {
-        self.breaches.push(what);
-    }
-}
 
 /// All that the histories say, by invariant.
 pub(crate) fn judge(

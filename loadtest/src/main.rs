@@ -14,6 +14,7 @@ mod report;
 mod resources;
 mod scenario;
 mod spike;
+mod verdict;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};

@@ -1,9 +1,9 @@
 //! The result of a run, for machines and for people.
 use crate::history::{End, History};
-use crate::judge::Verdict;
 use crate::latency::Figures;
 use crate::operator::{AuditLine, AuditVerdict};
 use crate::scenario::Scenario;
+use crate::verdict::Verdict;
 use ledger::audit::Invariant;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! What the servers hold while everybody is there, against stated bounds (`bounded-resources`).
 use crate::http::{Pool, Request, locate};
-use crate::judge::Verdict;
 use crate::operator::Tidegate;
 use crate::procfs;
+use crate::verdict::Verdict;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,13 +2,14 @@
 use crate::canaries::{Canaries, Secret};
 use crate::history::History;
 use crate::http::{Pool, Request, locate};
-use crate::judge::{Verdict, judge, oversold, required};
+use crate::judge::{judge, oversold, required};
 use crate::latency::Latencies;
 use crate::operator::{ADMIN_PASSWORD, ADMIN_USERNAME, Tidegate};
 use crate::people::{FaultHistory, Person, Persona, Plan, Refusals, Sale, plans};
 use crate::report::{Measured, Report};
 use crate::resources::Sampler;
 use crate::scenario::{Scenario, sections};
+use crate::verdict::Verdict;
 use anyhow::{Context, bail};
 use ledger::Topic;
 use ledger::audit::Invariant;
