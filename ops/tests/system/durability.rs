@@ -1,6 +1,9 @@
 //! kill -9 at any moment under load: what was acknowledged is there afterwards, and every accepted
 //! booking ends.
-use crate::harness::{ADMIN, Answer, Client, Node, PATIENCE, TIDEGATE, assert_audit_holds, mint};
+use crate::harness::{
+    ADMIN, Answer, Client, Node, PATIENCE, TIDEGATE, assert_audit_holds, assert_queue_audit_holds,
+    mint,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -236,5 +239,5 @@ async fn a_full_disk_ends_the_node_and_makes_nothing_worse() {
         kept["items"].as_array().unwrap().iter().map(|hold| hold["hold_id"].to_string()).collect();
     assert!(held.iter().all(|hold| kept.contains(&hold.to_string())));
     assert!(node.stop().await.success());
-    assert_audit_holds(data).await;
+    assert_queue_audit_holds(data).await;
 }

@@ -69,6 +69,25 @@ pub(crate) async fn assert_audit_holds(data: &Path) {
     assert_held(&verb(data, &["audit"]).await);
 }
 
+/// What an audit of a queue in which nothing was sold must have looked at.
+const QUEUE_INVARIANTS: [&str; 4] =
+    ["numbers-given-once", "admission-rate-holds", "capacity-holds", "history-only-grows"];
+
+/// As [`assert_audit_holds`], for a folder in which people were admitted and nothing was sold.
+pub(crate) async fn assert_queue_audit_holds(data: &Path) {
+    assert_queue_held(&verb(data, &["audit"]).await);
+}
+
+/// As [`assert_held`], where people were admitted and nothing was sold.
+pub(crate) fn assert_queue_held(output: &Output) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for name in QUEUE_INVARIANTS {
+        let held = |line: &str| line.contains(&format!(" {name} held "));
+        assert!(text.lines().any(held), "{name} was not held: {text}");
+    }
+}
+
 /// What an audit printed must hold, and it must have looked at something.
 pub(crate) fn assert_held(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,5 +1,5 @@
 //! The sale as its visitors see it, from the first join to the gate.
-use crate::harness::{Client, Node, assert_audit_holds, mint, verb};
+use crate::harness::{Client, Node, assert_audit_holds, assert_queue_audit_holds, mint, verb};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -221,7 +221,7 @@ async fn a_crowd_waits_its_turn_and_passes_verify_from_the_published_keys() {
     let problem = visitor.post(&format!("{queue}/join"), json!({})).await.expect(409);
     assert_eq!(problem["code"], "queue_closed");
     assert!(node.stop().await.success());
-    assert_audit_holds(folder.path()).await;
+    assert_queue_audit_holds(folder.path()).await;
 }
 
 /// Claims until the pass is granted, by the public board's changes.

@@ -101,6 +101,11 @@ impl SharedSale {
         crate::harness::assert_held(&self.verb(&["audit"]).await);
     }
 
+    /// As [`Self::assert_audit_holds`], where people were admitted and nothing was sold.
+    pub(crate) async fn assert_queue_audit_holds(&self) {
+        crate::harness::assert_queue_held(&self.verb(&["audit"]).await);
+    }
+
     /// Takes everything away.
     pub(crate) async fn remove(mut self) {
         self.gateway.kill().await.unwrap();
