@@ -8,6 +8,7 @@
 mod account;
 mod admission;
 mod booking;
+mod circuit_breaker;
 mod clock;
 mod error;
 mod event;
@@ -43,6 +44,7 @@ pub use booking::{
     BookingTicket, CancelBooking, PaymentToken, PlaceBooking, Refund, RefundStatus, SeatEffect,
 };
 pub use books::Books;
+pub use circuit_breaker::{CircuitBreaker, Entry, Probe};
 pub use clock::{Clock, Timestamp};
 pub use error::{Source, StoreError};
 pub use event::{DEFAULT_PRICE, Event, Queue, QueuePatch, QueueSettings, QueueState, SaleTerms};

@@ -73,7 +73,7 @@ impl AuditReads for PgAuditReads {
                 .bind(booking)
                 .bind(place)
                 .bind(limit)
-                .try_map(|row: PgRow| ledger_sql::claim_record(&row))
+                .try_map(|row: PgRow| Ok(ledger_sql::claim_record(&row)?))
                 .fetch_all(connection);
                 Ok(found.await?)
             })
@@ -120,7 +120,7 @@ impl AuditReads for PgAuditReads {
         let work = self.store.read("reading the seats counted for accounts", &(), |c, ()| {
             Box::pin(async move {
                 let all = sqlx::query("SELECT * FROM account_seats")
-                    .try_map(|row: PgRow| ledger_sql::seat_count(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::seat_count(&row)?))
                     .fetch_all(c);
                 Ok(all.await?)
             })

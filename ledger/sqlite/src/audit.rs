@@ -72,7 +72,7 @@ impl AuditReads for SqliteAuditReads {
 
     async fn seat_counts(&self) -> Result<Vec<SeatCount>, StoreError> {
         let all = sqlx::query("SELECT * FROM account_seats")
-            .try_map(|row: SqliteRow| ledger_sql::seat_count(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::seat_count(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading the seats counted for accounts"))
     }

@@ -181,7 +181,7 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
     // What is on its way may be there or not; as soon as it is known that nobody listens, appends
     // are refused at once.
     soon("a refusal", told.until_refused(&log, &event)).await;
-    assert!(log.reach().await.is_err_and(|error| error.is_retryable()));
+    assert!(log.ping().await.is_err_and(|error| error.is_retryable()));
     let refused = told.refused.len().saturating_add(50);
     let unknown = told.unknown.len();
     soon("more", told.append(&log, &event, |told| told.refused.len() >= refused)).await;
