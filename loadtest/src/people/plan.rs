@@ -30,9 +30,11 @@ pub(crate) enum Persona {
 }
 
 impl Persona {
-    /// The mix, in percent. Who gives tickets back is only among the first: seats that come back
-    /// when the rest is sold and everybody has gone home would stay unsold.
+    /// The mix, in percent. Who gives tickets back comes before everybody else and never later: a
+    /// latecomer may find nothing to buy, and seats that come back when everybody has gone home
+    /// would stay unsold.
     pub(crate) const MIX: [(Self, u32); 10] = [
+        (Self::Canceller, 0),
         (Self::Buyer, 50),
         (Self::Picker, 18),
         (Self::DoubleClicker, 8),
@@ -42,7 +44,6 @@ impl Persona {
         (Self::Decliner, 3),
         (Self::LeavesLine, 3),
         (Self::LeavesShop, 3),
-        (Self::Canceller, 0),
     ];
 
     /// True for those who pay for what they hold, if they get the chance.
