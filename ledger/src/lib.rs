@@ -9,6 +9,7 @@ mod account;
 mod admission;
 mod backoff;
 mod booking;
+mod circuit_breaker;
 mod clock;
 mod error;
 mod event;
@@ -46,6 +47,7 @@ pub use booking::{
     BookingTicket, CancelBooking, PaymentToken, PlaceBooking, Refund, RefundStatus, SeatEffect,
 };
 pub use books::Books;
+pub use circuit_breaker::{CircuitBreaker, Entry, Probe};
 pub use clock::{Clock, Timestamp};
 pub use consumer::{BatchError, BatchHandler, Consumer, ConsumerConfig, InvalidConsumerConfig};
 pub use error::{Source, StoreError};

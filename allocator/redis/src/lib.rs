@@ -276,7 +276,7 @@ impl SeatUpkeep for RedisSeatStore {
         let known = self.known(event);
         let mut command = cmd("EXISTS");
         command.arg(&known.keys[2]).arg(&known.keys[4]);
-        match self.redis.ask(DOING, &command).await? {
+        match self.redis.call(DOING, &command).await? {
             Value::Int(sets) => Ok(sets > 0),
             _ => Err(unexpected_reply()),
         }
@@ -322,7 +322,7 @@ impl SeatCopies for RedisSeatStore {
         let load = self.loads.fetch_add(1, Ordering::Relaxed);
         let beside = known.beside(&format!("{}.{now}.{load}", at.generation));
         for command in staged.commands(&beside) {
-            self.redis.ask(DOING, &command).await?;
+            self.redis.call(DOING, &command).await?;
         }
         let mut args = Args::default();
         args.add(at.generation).add(staged.count());

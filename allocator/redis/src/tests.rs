@@ -41,6 +41,6 @@ async fn forget_all(store: &RedisSeatStore) {
         for key in &known.keys {
             command.arg(key);
         }
-        store.redis.ask("testing", &command).await.unwrap();
+        store.redis.call("testing", &command).await.unwrap();
     }
 }

@@ -3,9 +3,9 @@
 
 mod backlog;
 mod context;
-mod health;
 mod positions;
 mod producer;
+mod progress;
 mod reader;
 mod record;
 #[cfg(any(test, feature = "testing"))]
@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use topics::Names;
 
 /// How long the brokers may take to say that they are there.
-const REACH: Duration = Duration::from_millis(1_500);
+const PING_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The bounds of a [`KafkaLog`]. What concerns topics counts when they are made; topics that are
 /// there stay as they are.
@@ -141,8 +141,8 @@ impl KafkaLog {
     }
 
     /// Asks the brokers for an answer. While none comes, appends are refused at once.
-    pub async fn reach(&self) -> Result<(), StoreError> {
-        self.0.appender.look(REACH.min(self.0.client.bounds.request_timeout)).await
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.0.appender.ping(PING_TIMEOUT.min(self.0.client.bounds.request_timeout)).await
     }
 
     /// Waits until the readers that were dropped have left their groups, so that others need not

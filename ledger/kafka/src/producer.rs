@@ -1,15 +1,16 @@
-//! Appending: one idempotent producer, and one countdown an append that the delivery callback ends.
-mod countdown;
-mod hearing;
-mod traffic;
+//! Appending: one idempotent producer, and a tracker for each append that its delivery reports end.
+mod append_tracker;
+mod delivery_poller;
+mod in_flight_gauge;
 
-use super::health::Health;
+use super::progress::Progress;
 use super::record::{DeadRecord, headers_of};
 use super::{Client, context, kbytes, millis};
-use countdown::Countdown;
-pub(super) use countdown::Ending;
-use hearing::Hearing;
-use ledger::{Message, StoreError, Timestamp, Topic};
+use append_tracker::AppendTracker;
+pub(super) use append_tracker::Completion;
+use delivery_poller::DeliveryPoller;
+use in_flight_gauge::InFlightGauge;
+use ledger::{CircuitBreaker, Entry, Message, Probe, StoreError, Timestamp, Topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -19,10 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
-use traffic::Traffic;
 
-/// How long an append may be held up by a look for a broker that is back.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How long an append may be held up by a probe for a broker that is back.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long everybody is refused between two probes for a broker that is away.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A record about to be appended.
 pub(super) struct Outgoing {
@@ -36,17 +39,19 @@ pub(super) struct Outgoing {
 pub(super) struct Appender {
     client: Client,
     producer: Mutex<Producer>,
-    health: Arc<Health>,
-    traffic: Arc<Traffic>,
-    hearing: Hearing,
+    breaker: Arc<CircuitBreaker>,
+    progress: Arc<Progress>,
+    in_flight: Arc<InFlightGauge>,
+    poller: DeliveryPoller,
 }
 
 type Producer = Arc<BaseProducer<Deliveries>>;
 
 /// The producer's callbacks: they count and wake, and never wait.
 struct Deliveries {
-    health: Arc<Health>,
-    traffic: Arc<Traffic>,
+    breaker: Arc<CircuitBreaker>,
+    progress: Arc<Progress>,
+    in_flight: Arc<InFlightGauge>,
     /// This producer has ended for good, and a new one must take its place.
     ended: AtomicBool,
 }
@@ -84,12 +89,13 @@ impl Outgoing {
 
 impl Appender {
     pub(super) fn new(client: Client) -> Result<Self, StoreError> {
-        let health = Arc::new(Health::new());
-        let traffic = Arc::new(Traffic::new(client.bounds.inflight_max));
-        let producer = create(&client, &health, &traffic)?;
-        let hearing = Hearing::default();
-        hearing.of(&producer);
-        Ok(Self { client, producer: Mutex::new(producer), health, traffic, hearing })
+        let breaker = Arc::new(CircuitBreaker::new(PAUSE, PAUSE));
+        let progress = Arc::new(Progress::new());
+        let in_flight = Arc::new(InFlightGauge::new(client.bounds.inflight_max));
+        let producer = create(&client, &breaker, &progress, &in_flight)?;
+        let poller = DeliveryPoller::default();
+        poller.watch(&producer);
+        Ok(Self { client, producer: Mutex::new(producer), breaker, progress, in_flight, poller })
     }
 
     /// Returns once all are acknowledged. Everything is handed to the producer at one moment: a
@@ -113,7 +119,7 @@ impl Appender {
         &self,
         doing: &'static str,
         outgoing: Vec<Outgoing>,
-    ) -> Result<Ending, StoreError> {
+    ) -> Result<Completion, StoreError> {
         let inflight_max = self.client.bounds.inflight_max;
         let count = u32::try_from(outgoing.len()).unwrap_or(u32::MAX);
         if count > inflight_max {
@@ -123,32 +129,32 @@ impl Appender {
             return Err(StoreError::unavailable(doing, "no broker acknowledges anything"));
         }
         let producer = self.producer(doing)?;
-        if !self.traffic.enter(count) {
+        if !self.in_flight.enter(count) {
             return Err(StoreError::unavailable(doing, "too many messages are in flight"));
         }
         let counts = outgoing.iter().map(|outgoing| outgoing.topic).collect();
-        let (countdown, ending) = Countdown::start(doing, counts);
+        let (tracker, completion) = AppendTracker::start(doing, counts);
         for (sent, outgoing) in (0u32..).zip(outgoing) {
-            if let Err(error) = self.send(&producer, outgoing, &countdown) {
+            if let Err(error) = self.send(&producer, outgoing, &tracker) {
                 // What comes behind is not sent either, so that the order holds.
                 let refused = count.saturating_sub(sent);
-                self.traffic.refused(refused);
-                countdown.refused(refused, error);
+                self.in_flight.refused(refused);
+                tracker.refused(refused, error);
                 break;
             }
         }
-        self.hearing.wake();
-        Ok(ending)
+        self.poller.wake();
+        Ok(completion)
     }
 
     fn send(
         &self,
         producer: &Producer,
         outgoing: Outgoing,
-        countdown: &Arc<Countdown>,
+        tracker: &Arc<AppendTracker>,
     ) -> Result<(), KafkaError> {
         let name = self.client.names.topic(outgoing.topic);
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(name, countdown.clone())
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(name, tracker.clone())
             .headers(outgoing.headers);
         record.key = outgoing.key.as_deref();
         record.payload = outgoing.value.as_deref();
@@ -157,44 +163,48 @@ impl Appender {
 
     /// False while no broker can be reached. One caller at a time finds out whether one is back.
     async fn is_reachable(&self) -> bool {
-        if !self.health.is_down() {
-            return true;
+        match self.breaker.enter(Instant::now()) {
+            Entry::Call => true,
+            Entry::Refused => false,
+            Entry::Probe(probe) => self.probe(&probe, PROBE_TIMEOUT).await.is_ok(),
         }
-        let Some(_looking) = self.health.may_look(Instant::now()) else { return false };
-        self.look(GLANCE).await.is_ok()
     }
 
     /// Asks the brokers for an answer, and remembers whether one came.
-    pub(super) async fn look(&self, patience: Duration) -> Result<(), StoreError> {
+    pub(super) async fn ping(&self, patience: Duration) -> Result<(), StoreError> {
+        self.probe(&self.breaker.probe(), patience).await
+    }
+
+    async fn probe(&self, probe: &Probe, patience: Duration) -> Result<(), StoreError> {
         const DOING: &str = "looking for the booking log's brokers";
-        let (producer, losses) = (self.producer(DOING)?, self.health.losses());
+        let producer = self.producer(DOING)?;
         let name = self.client.names.topic(Topic::Bookings).to_owned();
-        let ask = move || producer.client().fetch_metadata(Some(&name), patience).map(drop);
-        let asked = tokio::task::spawn_blocking(ask).await;
-        let asked = asked.map_err(|error| StoreError::unavailable(DOING, error))?;
-        match &asked {
-            Ok(()) => self.health.answered(losses),
-            Err(_) => self.health.lost(),
+        let call = move || producer.client().fetch_metadata(Some(&name), patience).map(drop);
+        let reply = tokio::task::spawn_blocking(call).await;
+        let reply = reply.map_err(|error| StoreError::unavailable(DOING, error))?;
+        match &reply {
+            Ok(()) => self.breaker.succeeded(probe, Instant::now()),
+            Err(_) => self.breaker.failed(Instant::now()),
         }
-        asked.map_err(|error| StoreError::unavailable(DOING, error))
+        reply.map_err(|error| StoreError::unavailable(DOING, error))
     }
 
     /// True while what is in flight does not move. With nothing in flight the next append goes
     /// through: it finds out whether a broker takes it.
     fn is_stalled(&self) -> bool {
-        if self.traffic.inflight() == 0 {
-            self.health.progressed();
+        if self.in_flight.inflight() == 0 {
+            self.progress.acknowledged();
             return false;
         }
-        self.health.idle() > self.client.bounds.stalled_after
+        self.progress.idle() > self.client.bounds.stalled_after
     }
 
     fn producer(&self, doing: &'static str) -> Result<Producer, StoreError> {
         let mut producer = self.producer.lock().expect("no panic while the lock is held");
         if producer.client().context().ended.load(Ordering::Acquire) {
-            let new = create(&self.client, &self.health, &self.traffic);
+            let new = create(&self.client, &self.breaker, &self.progress, &self.in_flight);
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;
-            self.hearing.of(&new);
+            self.poller.watch(&new);
             let old = std::mem::replace(&mut *producer, new);
             // The end of a producer waits for what it has still to report.
             drop(tokio::task::spawn_blocking(move || drop(old)));
@@ -206,8 +216,9 @@ impl Appender {
 
 fn create(
     client: &Client,
-    health: &Arc<Health>,
-    traffic: &Arc<Traffic>,
+    breaker: &Arc<CircuitBreaker>,
+    progress: &Arc<Progress>,
+    in_flight: &Arc<InFlightGauge>,
 ) -> Result<Producer, StoreError> {
     let bounds = &client.bounds;
     let mut config = client.config();
@@ -224,8 +235,9 @@ fn create(
         .set("partitioner", "murmur2_random");
     config
         .create_with_context(Deliveries {
-            health: health.clone(),
-            traffic: traffic.clone(),
+            breaker: breaker.clone(),
+            progress: progress.clone(),
+            in_flight: in_flight.clone(),
             ended: AtomicBool::new(false),
         })
         .map(Arc::new)
@@ -239,7 +251,8 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.lost(),
+            // Perhaps only an idle connection was closed: the next append finds out.
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.breaker.suspect(Instant::now()),
             Some(RDKafkaErrorCode::Fatal) => self.ended.store(true, Ordering::Release),
             Some(_) | None => {}
         }
@@ -248,19 +261,19 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Arc<Countdown>;
+    type DeliveryOpaque = Arc<AppendTracker>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, countdown: Self::DeliveryOpaque) {
-        self.traffic.reported(result.is_ok());
+    fn delivery(&self, result: &DeliveryResult<'_>, tracker: Self::DeliveryOpaque) {
+        self.in_flight.reported(result.is_ok());
         match result {
             Ok(_) => {
-                countdown.appended();
+                tracker.appended();
             }
             Err((error, _)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
                     self.ended.store(true, Ordering::Release);
                 }
-                countdown.failed(error.clone());
+                tracker.failed(error.clone());
             }
         }
     }

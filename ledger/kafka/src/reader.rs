@@ -4,7 +4,7 @@ mod commits;
 
 use super::Inner;
 use super::positions::{Front, Place, Positions};
-use super::producer::{Ending, Outgoing};
+use super::producer::{Completion, Outgoing};
 use super::record::{self, DeadRecord};
 use assignments::Assignments;
 use async_trait::async_trait;
@@ -27,7 +27,7 @@ pub(super) struct Reader {
     /// Read, and not yet given out.
     ready: VecDeque<Read>,
     /// Unreadable records on their way to the dead-letter topic.
-    burying: Option<Ending>,
+    burying: Option<Completion>,
     positions: Positions,
 }
 
@@ -127,7 +127,7 @@ impl Reader {
         Ok(())
     }
 
-    fn begin_burying(&self) -> Result<Option<Ending>, StoreError> {
+    fn begin_burying(&self) -> Result<Option<Completion>, StoreError> {
         let mut dead = Vec::new();
         for read in &self.ready {
             if let Found::Unreadable(record) = &read.found {

@@ -71,7 +71,7 @@ impl PgAccounts {
             Box::pin(async move {
                 let found = sqlx::query(*sql)
                     .bind(key)
-                    .try_map(|row: PgRow| ledger_sql::account(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::account(&row)?))
                     .fetch_optional(connection);
                 Ok(found.await?)
             })

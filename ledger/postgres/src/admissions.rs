@@ -34,7 +34,7 @@ impl Admissions for PgAdmissions {
                      WHERE queue_id = $1",
                 )
                 .bind(queue.as_str())
-                .try_map(|row: PgRow| ledger_sql::queue_record(&row))
+                .try_map(|row: PgRow| Ok(ledger_sql::queue_record(&row)?))
                 .fetch_optional(connection);
                 Ok(found.await?)
             })
@@ -95,7 +95,7 @@ impl Admissions for PgAdmissions {
                 )
                 .bind(input.0.as_str())
                 .bind(input.1)
-                .try_map(|row: PgRow| ledger_sql::step(&row))
+                .try_map(|row: PgRow| Ok(ledger_sql::step(&row)?))
                 .fetch_all(connection);
                 Ok(steps.await?)
             })
@@ -145,7 +145,7 @@ impl Admissions for PgAdmissions {
                 let found = sqlx::query(sql)
                     .bind(slot.queue.as_str())
                     .bind(signed(slot.number))
-                    .try_map(|row: PgRow| ledger_sql::admission(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::admission(&row)?))
                     .fetch_optional(connection);
                 Ok(found.await?)
             })
@@ -159,7 +159,7 @@ impl Admissions for PgAdmissions {
                 let sql = "SELECT * FROM admissions WHERE queue_id = $1 ORDER BY number";
                 let all = sqlx::query(sql)
                     .bind(queue.as_str())
-                    .try_map(|row: PgRow| ledger_sql::admission(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::admission(&row)?))
                     .fetch_all(connection);
                 Ok(all.await?)
             })

@@ -6,8 +6,7 @@ use ledger::TransferRecord;
 use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedCommand, SeatCount};
 use ledger::ticket::Ticket;
 use ledger::{Cursor, Page, StoreError};
-use ledger_sql::Record;
-use sqlx::Error;
+use ledger_sql::{Record, RowError};
 use sqlx::postgres::PgRow;
 
 /// The tables whose rows may only be added. An admission's end is written once, later.
@@ -47,7 +46,7 @@ impl PgAuditReads {
         doing: &'static str,
         sql: &'static str,
         cursor: Cursor,
-        read: fn(&[PgRow]) -> Marked<T>,
+        read: fn(&[PgRow]) -> Positioned<T>,
     ) -> Result<Page<(i64, T)>, StoreError> {
         let after = cursor.after.and_then(|mark| mark.parse().ok()).unwrap_or(0);
         let limit = i64::from(cursor.limit).saturating_add(1);
@@ -74,7 +73,7 @@ impl AuditReads for PgAuditReads {
                 .bind(booking)
                 .bind(place)
                 .bind(limit)
-                .try_map(|row: PgRow| ledger_sql::claim_record(&row))
+                .try_map(|row: PgRow| Ok(ledger_sql::claim_record(&row)?))
                 .fetch_all(connection);
                 Ok(found.await?)
             })
@@ -105,7 +104,7 @@ impl AuditReads for PgAuditReads {
     async fn tickets(&self, cursor: Cursor) -> Result<Page<Ticket>, StoreError> {
         let sql = "SELECT position AS mark, * FROM tickets WHERE position > $1
                    ORDER BY position LIMIT $2";
-        let read = |rows: &[PgRow]| -> Marked<Ticket> {
+        let read = |rows: &[PgRow]| -> Positioned<Ticket> {
             rows.iter().map(|row| Ok((row.integer("mark")?, ledger_sql::ticket(row)?))).collect()
         };
         let page = self.page("reading all tickets", sql, cursor, read).await?;
@@ -121,7 +120,7 @@ impl AuditReads for PgAuditReads {
         let work = self.store.read("reading the seats counted for accounts", &(), |c, ()| {
             Box::pin(async move {
                 let all = sqlx::query("SELECT * FROM account_seats")
-                    .try_map(|row: PgRow| ledger_sql::seat_count(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::seat_count(&row)?))
                     .fetch_all(c);
                 Ok(all.await?)
             })
@@ -168,5 +167,5 @@ fn refuses((on, definition, source): &Trigger, table: &str, verb: &str) -> bool 
         && MIGRATIONS.iter().any(|migration| migration.sql.as_str().contains(source.as_str()))
 }
 
-/// Rows as they were read, each with its mark.
-type Marked<T> = Result<Vec<(i64, T)>, Error>;
+/// Rows as they were read, each with its position.
+type Positioned<T> = Result<Vec<(i64, T)>, RowError>;

@@ -77,7 +77,7 @@ impl Events for PgEvents {
                 )
                 .bind(&cursor.after)
                 .bind(i64::from(cursor.limit).saturating_add(1))
-                .try_map(|row: PgRow| EventRow::read(&row))
+                .try_map(|row: PgRow| Ok(EventRow::read(&row)?))
                 .fetch_all(connection);
                 Ok(rows.await?)
             })
@@ -95,7 +95,7 @@ impl Events for PgEvents {
             Box::pin(async move {
                 let found = sqlx::query("SELECT * FROM queues WHERE id = $1")
                     .bind(id.as_str())
-                    .try_map(|row: PgRow| ledger_sql::queue(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::queue(&row)?))
                     .fetch_optional(connection);
                 Ok(found.await?)
             })
@@ -107,7 +107,7 @@ impl Events for PgEvents {
         let work = self.store.read("listing queues", &(), |connection, ()| {
             Box::pin(async move {
                 let all = sqlx::query("SELECT * FROM queues ORDER BY id")
-                    .try_map(|row: PgRow| ledger_sql::queue(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::queue(&row)?))
                     .fetch_all(connection);
                 Ok(all.await?)
             })
@@ -121,7 +121,7 @@ impl Events for PgEvents {
                 let sql = "SELECT id FROM events WHERE queue_id = $1 ORDER BY position";
                 let ids = sqlx::query(sql)
                     .bind(queue.as_str())
-                    .try_map(|row: PgRow| parsed(&row, "id", EventId::parse))
+                    .try_map(|row: PgRow| Ok(parsed(&row, "id", EventId::parse)?))
                     .fetch_all(connection);
                 Ok(ids.await?)
             })
@@ -150,7 +150,7 @@ impl Events for PgEvents {
                 let sql = "SELECT * FROM queue_limits WHERE queue_id = $1 ORDER BY revision";
                 let all = sqlx::query(sql)
                     .bind(id.as_str())
-                    .try_map(|row: PgRow| ledger_sql::limits(&row))
+                    .try_map(|row: PgRow| Ok(ledger_sql::limits(&row)?))
                     .fetch_all(connection);
                 Ok(all.await?)
             })

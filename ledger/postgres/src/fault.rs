@@ -1,5 +1,6 @@
 //! What a failure means: nothing happened, nobody knows, or it would fail the same way for ever.
 use ledger::{Source, StoreError, Unbalanced};
+use ledger_sql::RowError;
 use sqlx::Error;
 
 /// Why a piece of work was not done.
@@ -21,6 +22,12 @@ pub(super) enum Failure {
     Undone(Fault),
     /// Its COMMIT was sent, and the answer never came.
     Unsure(Fault),
+}
+
+impl From<RowError> for Fault {
+    fn from(error: RowError) -> Self {
+        Self::Sql(error.into())
+    }
 }
 
 impl From<Error> for Fault {

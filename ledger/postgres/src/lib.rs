@@ -6,7 +6,7 @@
 #![warn(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm)]
 
 mod fault;
-mod reach;
+mod probe;
 mod store;
 
 mod accounts;

@@ -1,7 +1,7 @@
 //! A database shared by all nodes: bounded connections, and transactions that are tried again
 //! where that is safe.
 use super::fault::{Failure, Fault};
-use super::reach::Reach;
+use super::probe::ServerProbe;
 use futures_util::future::BoxFuture;
 use ledger::StoreError;
 use ledger::metrics::{self, Transaction};
@@ -62,7 +62,7 @@ pub enum PgFailure {
 #[derive(Clone)]
 pub struct PgStore {
     pool: PgPool,
-    reach: Arc<Reach>,
+    server: Arc<ServerProbe>,
     /// How long one try of a piece of work may take, and its COMMIT once more.
     patience: Duration,
 }
@@ -77,7 +77,7 @@ impl PgStore {
             .disable_statement_logging();
         migrate(options.clone()).await?;
         let options = bounded(options, bounds);
-        let reach = Arc::new(Reach::of(&options));
+        let server = Arc::new(ServerProbe::of(&options));
         let pool = PgPoolOptions::new()
             .max_connections(bounds.connections_max)
             .acquire_timeout(Duration::from_millis(bounds.acquire_timeout_ms))
@@ -93,7 +93,7 @@ impl PgStore {
             .connect_lazy_with(options);
         Ok(Self {
             pool,
-            reach,
+            server,
             patience: Duration::from_millis(bounds.statement_timeout_ms).saturating_mul(2),
         })
     }
@@ -192,14 +192,14 @@ impl PgStore {
     }
 
     async fn acquire(&self) -> Result<Lease, Fault> {
-        if !self.reach.is_open().await {
+        if !self.server.is_reachable().await {
             return Err(Fault::Unreachable);
         }
         match self.pool.acquire().await {
             Ok(connection) => Ok(Lease(Some(connection))),
             Err(error) => {
                 // A pool that is only busy is left alone.
-                self.reach.look().await;
+                self.server.check().await;
                 Err(error.into())
             }
         }

@@ -65,7 +65,7 @@ impl Rival {
 }
 
 /// What became of each: charge it, or the status it ended with.
-fn told(begun: &[Begun]) -> Vec<&'static str> {
+fn answers(begun: &[Begun]) -> Vec<&'static str> {
     let word = |begun: &Begun| match begun {
         Begun::Charge(_) => "charge",
         Begun::Resolve(_) => "resolve",
@@ -75,7 +75,7 @@ fn told(begun: &[Begun]) -> Vec<&'static str> {
 }
 
 async fn begin(books: &PgPurchases, batch: &[PlaceBooking]) -> Vec<&'static str> {
-    told(&books.begin(batch, NOW).await.unwrap())
+    answers(&books.begin(batch, NOW).await.unwrap())
 }
 
 /// Opens the schema on other bounds than the generous ones.

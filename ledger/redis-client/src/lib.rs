@@ -95,7 +95,7 @@ impl Redis {
     }
 
     /// Sends one command; a cluster's client finds the node by its first key.
-    pub async fn ask(&self, doing: &'static str, command: &Cmd) -> Result<Value, StoreError> {
+    pub async fn call(&self, doing: &'static str, command: &Cmd) -> Result<Value, StoreError> {
         self.send(command).await.map_err(|fault| fault.said(doing))
     }
 

@@ -36,7 +36,7 @@ fn check(info: &str) -> Result<(), RedisFailure> {
     let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
     match policy.map(str::trim) {
         Some("noeviction") => Ok(()),
-        other => Err(RedisFailure::Evicts { policy: other.unwrap_or("not told").to_owned() }),
+        other => Err(RedisFailure::Evicts { policy: other.unwrap_or("unknown").to_owned() }),
     }
 }
 

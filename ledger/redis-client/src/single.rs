@@ -3,8 +3,9 @@ use super::fault::Fault;
 use super::{RedisBounds, RedisFailure};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, PushInfo, PushKind, Value};
+use ledger::{CircuitBreaker, lock};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
@@ -15,23 +16,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Single {
     client: Client,
     bounds: RedisBounds,
-    line: Mutex<Line>,
+    /// The connection, once it was made; it may be gone again.
+    connection: Mutex<Option<Connection>>,
+    breaker: CircuitBreaker,
     /// Whoever has it connects; the others wait for what comes of it.
     connecting: AsyncMutex<()>,
 }
 
 #[derive(Clone)]
-enum Line {
-    Up(Wire),
-    /// Connecting failed; not again before this.
-    Down(Instant),
-    /// Not connected yet, or no more.
-    Cut,
-}
-
-#[derive(Clone)]
-struct Wire {
-    connection: MultiplexedConnection,
+struct Connection {
+    multiplexed: MultiplexedConnection,
     /// Set as soon as the client hears that the connection is gone.
     gone: Arc<AtomicBool>,
 }
@@ -39,52 +33,61 @@ struct Wire {
 impl Single {
     pub(super) fn new(info: ConnectionInfo, bounds: RedisBounds) -> Result<Self, RedisFailure> {
         let client = Client::open(info).map_err(|source| RedisFailure::Address { source })?;
-        Ok(Self { client, bounds, line: Mutex::new(Line::Cut), connecting: AsyncMutex::new(()) })
+        let probe_timeout = Duration::from_millis(bounds.connect_timeout_ms);
+        let breaker = CircuitBreaker::new(PAUSE, probe_timeout);
+        let (connection, connecting) = (Mutex::default(), AsyncMutex::new(()));
+        Ok(Self { client, bounds, connection, breaker, connecting })
     }
 
     pub(super) async fn connect(&self) -> Result<(), Fault> {
-        self.wire().await.map(|_| ())
+        self.connected().await.map(|_| ())
     }
 
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, Fault> {
-        let mut wire = match self.ready() {
+        let mut connection = match self.ready() {
             Some(ready) => ready?,
-            None => self.wire().await?,
+            None => self.connected().await?,
         };
-        let reply = Fault::sorted(wire.connection.send_packed_command(command).await);
+        let reply = Fault::sorted(connection.multiplexed.send_packed_command(command).await);
         if reply.as_ref().is_err_and(Fault::ends_connection) {
-            wire.cut();
+            connection.close();
         }
         reply
     }
 
     /// What there is without waiting; `None` when somebody has to connect.
-    fn ready(&self) -> Option<Result<Wire, Fault>> {
-        match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
-            Line::Up(wire) if !wire.gone.load(Ordering::Acquire) => Some(Ok(wire.clone())),
-            Line::Down(until) if Instant::now() < *until => Some(Err(Fault::Unreachable)),
-            Line::Up(_) | Line::Down(_) | Line::Cut => None,
+    fn ready(&self) -> Option<Result<Connection, Fault>> {
+        let connection = lock(&self.connection);
+        match &*connection {
+            Some(open) if !open.gone.load(Ordering::Acquire) => Some(Ok(open.clone())),
+            Some(_) | None => {
+                self.breaker.refuses(Instant::now()).then_some(Err(Fault::Unreachable))
+            }
         }
     }
 
-    async fn wire(&self) -> Result<Wire, Fault> {
+    /// One caller connects; whoever else comes meanwhile waits for what comes of it.
+    async fn connected(&self) -> Result<Connection, Fault> {
         let _one_connects = self.connecting.lock().await;
         if let Some(ready) = self.ready() {
             return ready;
         }
-        let made = self.dial().await;
-        let line = match &made {
-            Ok(wire) => Line::Up(wire.clone()),
+        let probe = self.breaker.probe();
+        let dialled = self.dial().await;
+        match &dialled {
+            Ok(connection) => {
+                *lock(&self.connection) = Some(connection.clone());
+                self.breaker.succeeded(&probe, Instant::now());
+            }
             Err(fault) => {
                 tracing::warn!(error = fault as &dyn std::error::Error, "redis is out of reach");
-                Instant::now().checked_add(PAUSE).map_or(Line::Cut, Line::Down)
+                self.breaker.failed(Instant::now());
             }
-        };
-        self.set(line);
-        made
+        }
+        dialled
     }
 
-    async fn dial(&self) -> Result<Wire, Fault> {
+    async fn dial(&self) -> Result<Connection, Fault> {
         let limit = Duration::from_millis(self.bounds.connect_timeout_ms);
         let gone = Arc::new(AtomicBool::new(false));
         let heard = gone.clone();
@@ -100,22 +103,18 @@ impl Single {
             });
         let dialled = self.client.get_multiplexed_async_connection_with_config(&config);
         match timeout(limit, dialled).await {
-            Ok(Ok(connection)) => Ok(Wire { connection, gone }),
+            Ok(Ok(multiplexed)) => Ok(Connection { multiplexed, gone }),
             Ok(Err(error)) => Err(Fault::Connect(error)),
             Err(_) => {
                 Err(Fault::Connect(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
             }
         }
     }
-
-    fn set(&self, line: Line) {
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = line;
-    }
 }
 
-impl Wire {
+impl Connection {
     /// Nobody uses this connection from now on; a newer one stays.
-    fn cut(&self) {
+    fn close(&self) {
         self.gone.store(true, Ordering::Release);
     }
 }

@@ -1,10 +1,9 @@
 //! Rows of queues' progress, their steps and their admissions.
-use super::{Record, count, known, parsed, time, time_maybe};
+use super::{Record, RowError, count, known, parsed, time, time_maybe};
 use ledger::books::{QueueRecord, QueueStep};
 use ledger::{AccountId, Admission, AdmissionSource, QueueId, SlotRef};
-use sqlx::Error;
 
-pub fn queue_record(row: &impl Record) -> Result<QueueRecord, Error> {
+pub fn queue_record(row: &impl Record) -> Result<QueueRecord, RowError> {
     Ok(QueueRecord {
         generation: count(row, "generation")?,
         leased_to: count(row, "leased_to")?,
@@ -14,7 +13,7 @@ pub fn queue_record(row: &impl Record) -> Result<QueueRecord, Error> {
     })
 }
 
-pub fn step(row: &impl Record) -> Result<QueueStep, Error> {
+pub fn step(row: &impl Record) -> Result<QueueStep, RowError> {
     Ok(QueueStep {
         now_serving: count(row, "now_serving")?,
         at: time(row, "at")?,
@@ -22,7 +21,7 @@ pub fn step(row: &impl Record) -> Result<QueueStep, Error> {
     })
 }
 
-pub fn admission(row: &impl Record) -> Result<Admission, Error> {
+pub fn admission(row: &impl Record) -> Result<Admission, RowError> {
     let queue = parsed(row, "queue_id", QueueId::parse)?;
     Ok(Admission {
         slot: SlotRef { queue, number: count(row, "number")? },

@@ -1,10 +1,9 @@
 //! Rows that only the audit reads.
-use super::{Record, count, known, parsed, time_maybe};
+use super::{Record, RowError, count, known, parsed, time_maybe};
 use ledger::books::{ClaimRecord, SeatCount};
 use ledger::{AccountId, BookingId, EventId, PlaceId};
-use sqlx::Error;
 
-pub fn claim_record(row: &impl Record) -> Result<ClaimRecord, Error> {
+pub fn claim_record(row: &impl Record) -> Result<ClaimRecord, RowError> {
     Ok(ClaimRecord {
         event_id: parsed(row, "event_id", EventId::parse)?,
         place: parsed(row, "place", PlaceId::parse)?,
@@ -19,7 +18,7 @@ pub fn claim_record(row: &impl Record) -> Result<ClaimRecord, Error> {
     })
 }
 
-pub fn seat_count(row: &impl Record) -> Result<SeatCount, Error> {
+pub fn seat_count(row: &impl Record) -> Result<SeatCount, RowError> {
     Ok(SeatCount {
         event_id: parsed(row, "event_id", EventId::parse)?,
         account_id: parsed(row, "account_id", AccountId::parse)?,

@@ -1,12 +1,11 @@
 //! Rows of claims as the news that a seat copy reads.
-use super::{Record, parsed, undecodable};
+use super::{Record, RowError, parsed, undecodable};
 use ledger::books::{Claim, ClaimState, Claims};
 use ledger::{AccountId, BookingId, PlaceId};
-use sqlx::Error;
 use std::collections::BTreeSet;
 
 /// The claims in `rows`, of which the column `live` tells those that nobody released.
-pub fn changes<R: Record>(rows: &[R], revision: u64) -> Result<Claims, Error> {
+pub fn changes<R: Record>(rows: &[R], revision: u64) -> Result<Claims, RowError> {
     let mut claims = Claims { revision, ..Claims::default() };
     let mut released = BTreeSet::new();
     for row in rows {
@@ -22,7 +21,7 @@ pub fn changes<R: Record>(rows: &[R], revision: u64) -> Result<Claims, Error> {
     Ok(claims)
 }
 
-fn claim(row: &impl Record) -> Result<Claim, Error> {
+fn claim(row: &impl Record) -> Result<Claim, RowError> {
     let booking = parsed(row, "booking_id", BookingId::parse)?;
     let state = match row.text("state")? {
         "paying" => ClaimState::Paying(booking),

@@ -1,10 +1,9 @@
 //! Rows of events and of the queues in front of them.
-use super::{Record, count, known, narrow, parsed, time};
+use super::{Record, RowError, count, known, narrow, parsed, time};
 use ledger::books::LimitsChange;
 use ledger::{
     Event, EventId, Layout, Queue, QueueId, QueueSettings, QueueState, SaleTerms, Timestamp,
 };
-use sqlx::Error;
 use std::sync::Arc;
 
 /// An event without its layout.
@@ -22,7 +21,7 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    pub fn read(row: &impl Record) -> Result<Self, Error> {
+    pub fn read(row: &impl Record) -> Result<Self, RowError> {
         Ok(Self {
             id: parsed(row, "id", EventId::parse)?,
             name: row.text("name")?.to_owned(),
@@ -58,7 +57,7 @@ impl EventRow {
     }
 }
 
-pub fn queue(row: &impl Record) -> Result<Queue, Error> {
+pub fn queue(row: &impl Record) -> Result<Queue, RowError> {
     Ok(Queue {
         id: parsed(row, "id", QueueId::parse)?,
         settings: settings(row)?,
@@ -67,11 +66,11 @@ pub fn queue(row: &impl Record) -> Result<Queue, Error> {
     })
 }
 
-pub fn limits(row: &impl Record) -> Result<LimitsChange, Error> {
+pub fn limits(row: &impl Record) -> Result<LimitsChange, RowError> {
     Ok(LimitsChange { at: time(row, "at")?, settings: settings(row)? })
 }
 
-fn settings(row: &impl Record) -> Result<QueueSettings, Error> {
+fn settings(row: &impl Record) -> Result<QueueSettings, RowError> {
     Ok(QueueSettings {
         state: known(row, "state", QueueState::parse)?,
         rate_per_minute: narrow(row, "rate_per_minute")?,

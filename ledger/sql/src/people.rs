@@ -1,10 +1,9 @@
 //! Rows of accounts and of keyed requests.
-use super::{Record, from_json, known, parsed, time, undecodable};
+use super::{Record, RowError, from_json, known, parsed, time, undecodable};
 use ledger::books::RequestAnswer;
 use ledger::{Account, AccountId, Role};
-use sqlx::Error;
 
-pub fn account(row: &impl Record) -> Result<Account, Error> {
+pub fn account(row: &impl Record) -> Result<Account, RowError> {
     Ok(Account {
         id: parsed(row, "id", AccountId::parse)?,
         username: row.text("username")?.to_owned(),
@@ -15,7 +14,7 @@ pub fn account(row: &impl Record) -> Result<Account, Error> {
 }
 
 /// `None` while the request is being carried out.
-pub fn answer(row: &impl Record) -> Result<Option<RequestAnswer>, Error> {
+pub fn answer(row: &impl Record) -> Result<Option<RequestAnswer>, RowError> {
     let Some(status) = row.integer_maybe("status")? else { return Ok(None) };
     Ok(Some(RequestAnswer {
         status: u16::try_from(status).map_err(|_| undecodable("status", status))?,

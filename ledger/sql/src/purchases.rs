@@ -1,11 +1,10 @@
 //! Rows of purchases. The command stands there as it does on the log.
-use super::{Record, from_json, known, narrow, time, time_maybe, undecodable};
+use super::{Record, RowError, from_json, known, narrow, time, time_maybe, undecodable};
 use ledger::message::COMMAND_TYPE;
 use ledger::purchase::{PaymentState, Purchase};
 use ledger::{BookingCommand, BookingStatus, Message, PlaceBooking, Timestamp, Topic};
-use sqlx::Error;
 
-pub fn purchase(row: &impl Record) -> Result<Purchase, Error> {
+pub fn purchase(row: &impl Record) -> Result<Purchase, RowError> {
     Ok(Purchase {
         command: command(row)?,
         payment: known(row, "payment", PaymentState::parse)?,
@@ -21,17 +20,17 @@ pub fn purchase(row: &impl Record) -> Result<Purchase, Error> {
     })
 }
 
-pub fn purchase_and_try(row: &impl Record) -> Result<(Purchase, Option<Timestamp>), Error> {
+pub fn purchase_and_try(row: &impl Record) -> Result<(Purchase, Option<Timestamp>), RowError> {
     Ok((purchase(row)?, time_maybe(row, "next_try_at")?))
 }
 
 /// The command as it stands on the log, so that one golden file guards both.
-pub fn command_text(command: &PlaceBooking) -> Result<String, Error> {
+pub fn command_text(command: &PlaceBooking) -> Result<String, RowError> {
     let value = Message::Command(BookingCommand::Place(command.clone())).encode();
-    String::from_utf8(value).map_err(|error| Error::Encode(Box::new(error)))
+    String::from_utf8(value).map_err(RowError::unwritable)
 }
 
-fn command(row: &impl Record) -> Result<PlaceBooking, Error> {
+fn command(row: &impl Record) -> Result<PlaceBooking, RowError> {
     let text = row.text("command")?;
     match Message::decode(Topic::Bookings, COMMAND_TYPE, text.as_bytes()) {
         Ok(Message::Command(BookingCommand::Place(command))) => Ok(command),

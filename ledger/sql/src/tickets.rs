@@ -1,9 +1,8 @@
 //! Rows of tickets: as they are read, and as a sale adds them.
-use super::{Record, known, narrow, parsed, time_maybe, undecodable};
+use super::{Record, RowError, known, narrow, parsed, time_maybe, undecodable};
 use ledger::purchase::Purchase;
 use ledger::ticket::{Ticket, TicketState};
 use ledger::{AccountId, BookingId, BookingItem, EventId, PlaceId, TicketId};
-use sqlx::Error;
 
 /// A ticket about to be issued: its id, booking, event, account, item, seat and label.
 pub type NewTicket<'a> = (
@@ -33,7 +32,7 @@ fn of_purchase(purchase: &Purchase) -> impl Iterator<Item = NewTicket<'_>> {
     })
 }
 
-pub fn ticket(row: &impl Record) -> Result<Ticket, Error> {
+pub fn ticket(row: &impl Record) -> Result<Ticket, RowError> {
     let seat = row.text_maybe("seat")?.map(PlaceId::parse);
     Ok(Ticket {
         id: parsed(row, "id", TicketId::parse)?,

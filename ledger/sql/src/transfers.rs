@@ -1,10 +1,9 @@
 //! Rows of transfers and their legs: put together when read, taken apart when written.
-use super::{Record, known, parsed, time};
+use super::{Record, RowError, known, parsed, time};
 use ledger::{
     Currency, Leg, Money, Timestamp, Transfer, TransferKind, TransferRecord, Unbalanced,
     legs_balance,
 };
-use sqlx::Error;
 
 /// A leg about to be written: its transfer's cause and kind, its ordinal, account, minor units
 /// and currency.
@@ -12,9 +11,9 @@ pub type LegRow<'a> = (&'a str, &'static str, i64, &'a str, i64, &'a Currency);
 
 /// The legs of new transfers. The constructors balance every transfer; the record does not rely
 /// on that.
-pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, Error> {
+pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, RowError> {
     if !transfers.iter().all(|transfer| legs_balance(transfer.legs())) {
-        return Err(Error::Decode(Box::new(Unbalanced)));
+        return Err(RowError::unwritable(Unbalanced));
     }
     let rows = transfers.iter().flat_map(|transfer| {
         (0..).zip(transfer.legs()).map(|(ordinal, Leg { account, amount })| {
@@ -26,7 +25,7 @@ pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, Error>
 }
 
 /// Transfers from rows that are joined with their legs and sorted by `mark`, each with its mark.
-pub fn transfers<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, Error> {
+pub fn transfers<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, RowError> {
     let mut found: Vec<(i64, TransferRecord)> = Vec::new();
     for row in rows {
         let mark = row.integer("mark")?;
@@ -39,7 +38,7 @@ pub fn transfers<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, Er
 }
 
 /// Transfers whose own row is missing, from the rows of their legs, sorted by cause and kind.
-pub fn headless<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, Error> {
+pub fn headless<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, RowError> {
     let mut found: Vec<(i64, TransferRecord)> = Vec::new();
     for row in rows {
         let record = record(row, Timestamp::default(), true)?;
@@ -52,7 +51,7 @@ pub fn headless<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, Err
     Ok(found)
 }
 
-fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRecord, Error> {
+fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRecord, RowError> {
     let kind = known(row, "kind", |kind| match kind {
         "capture" => Some(TransferKind::Capture),
         "refund" => Some(TransferKind::Refund),
@@ -63,7 +62,7 @@ fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRe
 }
 
 /// A transfer without legs has one row here, all of whose leg's columns are null.
-fn add_leg(found: &mut [(i64, TransferRecord)], row: &impl Record) -> Result<(), Error> {
+fn add_leg(found: &mut [(i64, TransferRecord)], row: &impl Record) -> Result<(), RowError> {
     let account = row.text_maybe("account")?.map(str::to_owned);
     if let (Some(account), Some((_, last))) = (account, found.last_mut()) {
         let currency = parsed(row, "currency", Currency::parse)?;

@@ -38,7 +38,7 @@ impl Accounts for SqliteAccounts {
     async fn by_name(&self, username: &str) -> Result<Option<Account>, StoreError> {
         let found = sqlx::query("SELECT * FROM accounts WHERE username = ?")
             .bind(username)
-            .try_map(|row: SqliteRow| ledger_sql::account(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::account(&row)?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an account by its name"))
     }
@@ -46,7 +46,7 @@ impl Accounts for SqliteAccounts {
     async fn by_id(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         let found = sqlx::query("SELECT * FROM accounts WHERE id = ?")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| ledger_sql::account(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::account(&row)?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an account"))
     }
@@ -54,7 +54,7 @@ impl Accounts for SqliteAccounts {
     async fn any_of(&self, role: Role) -> Result<Option<Account>, StoreError> {
         let found = sqlx::query("SELECT * FROM accounts WHERE role = ? LIMIT 1")
             .bind(role.as_str())
-            .try_map(|row: SqliteRow| ledger_sql::account(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::account(&row)?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("looking for an account of a role"))
     }

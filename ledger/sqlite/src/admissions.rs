@@ -29,7 +29,7 @@ impl Admissions for SqliteAdmissions {
              FROM queues q WHERE id = ?",
         )
         .bind(queue.as_str())
-        .try_map(|row: SqliteRow| ledger_sql::queue_record(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::queue_record(&row)?))
         .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading a queue's record"))
     }
@@ -83,7 +83,7 @@ impl Admissions for SqliteAdmissions {
         )
         .bind(queue.as_str())
         .bind(since)
-        .try_map(|row: SqliteRow| ledger_sql::step(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::step(&row)?))
         .fetch_all(self.file.readers());
         steps.await.map_err(unread("reading a queue's steps"))
     }
@@ -127,7 +127,7 @@ impl Admissions for SqliteAdmissions {
         let found = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? AND number = ?")
             .bind(slot.queue.as_str())
             .bind(signed(slot.number))
-            .try_map(|row: SqliteRow| ledger_sql::admission(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::admission(&row)?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading an admission"))
     }
@@ -135,7 +135,7 @@ impl Admissions for SqliteAdmissions {
     async fn admissions(&self, queue: &QueueId) -> Result<Vec<Admission>, StoreError> {
         let all = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? ORDER BY number")
             .bind(queue.as_str())
-            .try_map(|row: SqliteRow| ledger_sql::admission(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::admission(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading a queue's admissions"))
     }
@@ -152,7 +152,7 @@ async fn raise(
     )
     .bind(queue.as_str())
     .bind(signed(from))
-    .try_map(|row: SqliteRow| count(&row, "generation"))
+    .try_map(|row: SqliteRow| Ok(count(&row, "generation")?))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(generation) = raised {
@@ -160,7 +160,7 @@ async fn raise(
     }
     let current = sqlx::query("SELECT generation FROM queues WHERE id = ?")
         .bind(queue.as_str())
-        .try_map(|row: SqliteRow| count(&row, "generation"))
+        .try_map(|row: SqliteRow| Ok(count(&row, "generation")?))
         .fetch_optional(connection);
     Ok(current.await?.map(Raised::Lost))
 }
@@ -222,7 +222,7 @@ async fn serving(
     sqlx::query("SELECT now_serving FROM queues WHERE id = ? AND generation = ?")
         .bind(queue.as_str())
         .bind(signed(generation))
-        .try_map(|row: SqliteRow| count(&row, "now_serving"))
+        .try_map(|row: SqliteRow| Ok(count(&row, "now_serving")?))
         .fetch_optional(connection)
         .await
 }
@@ -263,7 +263,7 @@ async fn admit_one(connection: &mut SqliteConnection, row: &Admission) -> Result
     let existing = sqlx::query("SELECT * FROM admissions WHERE queue_id = ? AND number = ?")
         .bind(row.slot.queue.as_str())
         .bind(signed(row.slot.number))
-        .try_map(|row: SqliteRow| ledger_sql::admission(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::admission(&row)?))
         .fetch_one(connection);
     Ok(Admitted::Exists(existing.await?))
 }

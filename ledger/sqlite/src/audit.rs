@@ -6,8 +6,9 @@ use ledger::TransferRecord;
 use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount};
 use ledger::ticket::Ticket;
 use ledger::{BookingCommand, Cursor, Message, Page, StoreError, Topic};
+use ledger_sql::{Record as _, RowError};
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, Row};
 
 mod transfers;
 
@@ -31,7 +32,7 @@ impl SqliteAuditReads {
         doing: &'static str,
         sql: &'static str,
         cursor: Cursor,
-        read: fn(&SqliteRow) -> Result<T, Error>,
+        read: fn(&SqliteRow) -> Result<T, RowError>,
     ) -> Result<Page<T>, StoreError> {
         let after: i64 = cursor.after.and_then(|mark| mark.parse().ok()).unwrap_or(0);
         let rows = sqlx::query(sql)
@@ -71,7 +72,7 @@ impl AuditReads for SqliteAuditReads {
 
     async fn seat_counts(&self) -> Result<Vec<SeatCount>, StoreError> {
         let all = sqlx::query("SELECT * FROM account_seats")
-            .try_map(|row: SqliteRow| ledger_sql::seat_count(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::seat_count(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading the seats counted for accounts"))
     }
@@ -97,8 +98,8 @@ fn is_ours(sql: &str) -> bool {
     MIGRATIONS.iter().any(|migration| migration.sql.as_str().contains(sql))
 }
 
-fn command_of(row: &SqliteRow) -> Result<LoggedCommand, Error> {
-    let (kind, value): (&str, &[u8]) = (row.try_get("type")?, row.try_get("value")?);
+fn command_of(row: &SqliteRow) -> Result<LoggedCommand, RowError> {
+    let (kind, value): (&str, &[u8]) = (row.text("type")?, row.bytes("value")?);
     let ask = match Message::decode(Topic::Bookings, kind, value) {
         Ok(Message::Command(BookingCommand::Place(place))) => LoggedAsk::Place(place.booking_id),
         Ok(Message::Command(BookingCommand::Cancel(cancel))) => {
@@ -111,6 +112,6 @@ fn command_of(row: &SqliteRow) -> Result<LoggedCommand, Error> {
         position: count(row, "seq")?.to_string(),
         ask,
         appended_at: time(row, "appended_at")?,
-        dead: row.try_get("dead")?,
+        dead: row.flag("dead")?,
     })
 }

@@ -58,7 +58,7 @@ impl Events for SqliteEvents {
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
         let found = sqlx::query(SELECT_EVENT)
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| EventRow::read(&row))
+            .try_map(|row: SqliteRow| Ok(EventRow::read(&row)?))
             .fetch_optional(self.file.readers());
         match found.await.map_err(unread("reading an event"))? {
             Some(row) => self.with_layout(row).await.map(Some),
@@ -70,7 +70,7 @@ impl Events for SqliteEvents {
         let rows = sqlx::query(SELECT_EVENTS)
             .bind(cursor.after)
             .bind(i64::from(cursor.limit).saturating_add(1))
-            .try_map(|row: SqliteRow| EventRow::read(&row))
+            .try_map(|row: SqliteRow| Ok(EventRow::read(&row)?))
             .fetch_all(self.file.readers());
         let rows = rows.await.map_err(unread("listing events"))?;
         let page = Page::cut(rows, cursor.limit, |row| row.id.to_string());
@@ -84,14 +84,14 @@ impl Events for SqliteEvents {
     async fn queue(&self, id: &QueueId) -> Result<Option<Queue>, StoreError> {
         let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| ledger_sql::queue(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::queue(&row)?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading a queue"))
     }
 
     async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
         let all = sqlx::query("SELECT * FROM queues ORDER BY id")
-            .try_map(|row: SqliteRow| ledger_sql::queue(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::queue(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("listing queues"))
     }
@@ -99,7 +99,7 @@ impl Events for SqliteEvents {
     async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError> {
         let ids = sqlx::query("SELECT id FROM events WHERE queue_id = ? ORDER BY position")
             .bind(queue.as_str())
-            .try_map(|row: SqliteRow| parsed(&row, "id", EventId::parse))
+            .try_map(|row: SqliteRow| Ok(parsed(&row, "id", EventId::parse)?))
             .fetch_all(self.file.readers());
         ids.await.map_err(unread("listing a queue's events"))
     }
@@ -121,7 +121,7 @@ impl Events for SqliteEvents {
     async fn limits(&self, id: &QueueId) -> Result<Vec<LimitsChange>, StoreError> {
         let all = sqlx::query("SELECT * FROM queue_limits WHERE queue_id = ? ORDER BY revision")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| ledger_sql::limits(&row))
+            .try_map(|row: SqliteRow| Ok(ledger_sql::limits(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading a queue's limits"))
     }
@@ -129,7 +129,7 @@ impl Events for SqliteEvents {
     async fn seat_generation(&self, id: &EventId) -> Result<Option<u64>, StoreError> {
         let found = sqlx::query("SELECT seat_generation FROM events WHERE id = ?")
             .bind(id.as_str())
-            .try_map(|row: SqliteRow| count(&row, "seat_generation"))
+            .try_map(|row: SqliteRow| Ok(count(&row, "seat_generation")?))
             .fetch_optional(self.file.readers());
         found.await.map_err(unread("reading a seat generation"))
     }
@@ -153,7 +153,7 @@ async fn create(
 ) -> Result<Option<EventCreated>, Error> {
     let existing = sqlx::query(SELECT_EVENT)
         .bind(event.id.as_str())
-        .try_map(|row: SqliteRow| EventRow::read(&row))
+        .try_map(|row: SqliteRow| Ok(EventRow::read(&row)?))
         .fetch_optional(&mut *connection)
         .await?;
     if let Some(existing) = existing {
@@ -184,7 +184,7 @@ async fn patch_queue(
 ) -> Result<Patched, Error> {
     let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
         .bind(id.as_str())
-        .try_map(|row: SqliteRow| ledger_sql::queue(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::queue(&row)?))
         .fetch_optional(&mut *connection)
         .await?;
     let Some(old) = found else { return Ok(Patched::NoSuchQueue) };
@@ -209,7 +209,7 @@ async fn raise(
     )
     .bind(id.as_str())
     .bind(signed(from))
-    .try_map(|row: SqliteRow| count(&row, "seat_generation"))
+    .try_map(|row: SqliteRow| Ok(count(&row, "seat_generation")?))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(generation) = raised {
@@ -217,7 +217,7 @@ async fn raise(
     }
     let current = sqlx::query("SELECT seat_generation FROM events WHERE id = ?")
         .bind(id.as_str())
-        .try_map(|row: SqliteRow| count(&row, "seat_generation"))
+        .try_map(|row: SqliteRow| Ok(count(&row, "seat_generation")?))
         .fetch_optional(connection);
     Ok(current.await?.map(Raised::Lost))
 }

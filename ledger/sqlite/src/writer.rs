@@ -39,7 +39,8 @@ impl Fate {
     }
 }
 
-/// Runs until it is told to close or every sender is gone. Once the file has failed for good it only refuses.
+/// Runs until it is closed or every sender is gone. Once the file has failed for good it only
+/// refuses.
 pub(super) async fn run(
     mut connection: SqliteConnection,
     mut queue: mpsc::Receiver<Job>,

@@ -14,7 +14,7 @@ impl Opener {
         let asked = log.clone();
         self.probes.push(Probe::new("bookings", move || {
             let log = asked.clone();
-            async move { log.reach().await }
+            async move { log.ping().await }
         }));
         Ok(Arc::new(log))
     }

@@ -40,7 +40,7 @@ impl Opener {
         let asked = redis.clone();
         self.probes.push(Probe::new("seats", move || {
             let redis = asked.clone();
-            async move { redis.ask("asking Redis whether it is there", &cmd("PING")).await.map(drop) }
+            async move { redis.call("asking Redis whether it is there", &cmd("PING")).await.map(drop) }
         }));
         Ok(Arc::new(RedisSeatStore::on(redis)))
     }

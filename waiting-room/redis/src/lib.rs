@@ -83,7 +83,7 @@ impl RedisQueueStore {
     pub(crate) async fn forget(&self, queue: &QueueId) {
         let mut wipe = redis_client::cmd("UNLINK");
         wipe.arg(scripts::keys(queue));
-        self.0.redis.ask("wiping a queue", &wipe).await.unwrap();
+        self.0.redis.call("wiping a queue", &wipe).await.unwrap();
     }
 
     async fn on(

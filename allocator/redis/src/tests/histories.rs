@@ -361,13 +361,13 @@ impl Run {
     async fn fields(&self) -> HashMap<String, String> {
         let mut command = cmd("HGETALL");
         command.arg(&self.known.keys[0]);
-        pairs(self.store.redis.ask("testing", &command).await.unwrap()).into_iter().collect()
+        pairs(self.store.redis.call("testing", &command).await.unwrap()).into_iter().collect()
     }
 
     async fn waiting(&self, key: &str) -> BTreeMap<String, i64> {
         let mut command = cmd("ZRANGE");
         command.arg(key).arg(0).arg(-1).arg("WITHSCORES");
-        let pairs = pairs(self.store.redis.ask("testing", &command).await.unwrap());
+        let pairs = pairs(self.store.redis.call("testing", &command).await.unwrap());
         pairs.into_iter().map(|(id, at)| (id, at.parse::<f64>().unwrap() as i64)).collect()
     }
 }

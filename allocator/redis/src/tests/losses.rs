@@ -23,7 +23,7 @@ async fn tell(redis: &Redis, words: &[&str]) -> Value {
     for word in &words[1..] {
         command.arg(word);
     }
-    redis.ask("testing", &command).await.unwrap()
+    redis.call("testing", &command).await.unwrap()
 }
 
 fn lock_request(fixture: &Fixture, who: &AccountId, wish: Wish) -> Lock {
@@ -43,7 +43,7 @@ async fn forgotten_scripts_and_killed_connections_are_mended_unseen() {
         // Its own connection answers before it is closed; all others are gone.
         tell(&admin, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
         // The client hears of it by itself; only what was under way would be in doubt.
-        while redis.ask("testing", &cmd("PING")).await.is_err() {}
+        while redis.call("testing", &cmd("PING")).await.is_err() {}
     }
     assert_eq!(fixture.drawn(0..5).await, "hhhh.");
 }
@@ -152,7 +152,7 @@ async fn more_calls_than_the_bound_are_refused_at_once() {
     let redis =
         Redis::open(&server.url(), RedisBounds { inflight_max: 1, ..BOUNDS }).await.unwrap();
     let pings = futures_util::future::join_all(
-        (0..3).map(|_| async { redis.ask("testing", &cmd("PING")).await }),
+        (0..3).map(|_| async { redis.call("testing", &cmd("PING")).await }),
     );
     let answers = pings.await;
     assert!(answers[0].is_ok());
@@ -218,11 +218,11 @@ async fn the_benchmarks_call_is_the_stores_own() {
     for argument in &call.args {
         command.arg(argument);
     }
-    store.redis.ask("testing", &command).await.unwrap();
+    store.redis.call("testing", &command).await.unwrap();
     assert_eq!(fixture.holds_of(&request.account).await[0].id, request.minted);
     let mut loaded = cmd("SCRIPT");
     loaded.arg("EXISTS").arg(&call.hash);
-    let known = store.redis.ask("testing", &loaded).await.unwrap();
+    let known = store.redis.call("testing", &loaded).await.unwrap();
     assert_eq!(known, Value::Array(vec![Value::Int(1)]));
 }
 

@@ -42,7 +42,7 @@ async fn command(url: &str, words: &[&str]) {
     for word in &words[1..] {
         command.arg(word);
     }
-    redis.ask("testing", &command).await.unwrap();
+    redis.call("testing", &command).await.unwrap();
 }
 
 async fn generation(venue: &Venue) -> u64 {

@@ -24,11 +24,11 @@ pub(super) async fn commit(
         return Ok(());
     }
     let list = list(consumer.context().names(), offsets)?;
-    let committed = tokio::time::timeout(timeout, insist(consumer, list)).await;
+    let committed = tokio::time::timeout(timeout, retry_until_ok(consumer, list)).await;
     committed.unwrap_or_else(|late| Err(StoreError::unknown(COMMITTING, late)))
 }
 
-async fn insist(
+async fn retry_until_ok(
     consumer: Arc<StreamConsumer<Assignments>>,
     list: TopicPartitionList,
 ) -> Result<(), StoreError> {

@@ -106,15 +106,15 @@ impl Broker {
     }
 }
 
-/// What appends were told.
+/// How appends were answered.
 #[derive(Default)]
-struct Told {
+struct Answers {
     acknowledged: HashSet<BookingId>,
     refused: HashSet<BookingId>,
     unknown: HashSet<BookingId>,
 }
 
-impl Told {
+impl Answers {
     /// Appends one booking after another, eight at a time, until `enough`.
     async fn append(
         &mut self,
@@ -129,20 +129,20 @@ impl Told {
             });
             let answers = futures_util::future::join_all(appends).await;
             for (command, answer) in commands.into_iter().zip(answers) {
-                let told = match answer {
+                let kind = match answer {
                     Ok(()) => &mut self.acknowledged,
                     Err(error) if error.is_retryable() => &mut self.refused,
                     Err(error) if error.is_unknown() => &mut self.unknown,
                     Err(error) => panic!("{error}"),
                 };
-                told.insert(command.booking_id);
+                kind.insert(command.booking_id);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-impl Told {
+impl Answers {
     /// Appends without waiting, until one is refused before it is sent.
     async fn until_refused(&mut self, log: &KafkaLog, event: &SampleEvent) {
         loop {
@@ -172,27 +172,32 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
     let log = test.open().await;
     let event = SampleEvent::default();
     let mut reader = log.subscribe(Group::PaymentWorker).await.unwrap();
-    let mut told = Told::default();
-    soon("a first part", told.append(&log, &event, |told| told.acknowledged.len() >= 100)).await;
+    let mut answers = Answers::default();
+    soon("a first part", answers.append(&log, &event, |answers| answers.acknowledged.len() >= 100))
+        .await;
     let seen = super::Seen::default();
     soon("a first reading", super::work(reader.as_mut(), &seen, |seen| seen >= 50)).await;
 
     broker.kill().await;
     // What is on its way may be there or not; as soon as it is known that nobody listens, appends
     // are refused at once.
-    soon("a refusal", told.until_refused(&log, &event)).await;
-    assert!(log.reach().await.is_err_and(|error| error.is_retryable()));
-    let refused = told.refused.len().saturating_add(50);
-    let unknown = told.unknown.len();
-    soon("more", told.append(&log, &event, |told| told.refused.len() >= refused)).await;
-    assert_eq!(told.unknown.len(), unknown, "nobody waits for a broker that is known to be away");
+    soon("a refusal", answers.until_refused(&log, &event)).await;
+    assert!(log.ping().await.is_err_and(|error| error.is_retryable()));
+    let refused = answers.refused.len().saturating_add(50);
+    let unknown = answers.unknown.len();
+    soon("more", answers.append(&log, &event, |answers| answers.refused.len() >= refused)).await;
+    assert_eq!(
+        answers.unknown.len(),
+        unknown,
+        "nobody waits for a broker that is known to be away"
+    );
 
     broker.revive().await;
-    let before = told.acknowledged.len();
-    let more = |told: &Told| told.acknowledged.len() >= before.saturating_add(100);
-    soon("a second part", told.append(&log, &event, more)).await;
+    let before = answers.acknowledged.len();
+    let more = |answers: &Answers| answers.acknowledged.len() >= before.saturating_add(100);
+    soon("a second part", answers.append(&log, &event, more)).await;
     // The same reader, which was never told that anything happened.
-    let (acknowledged, all) = (told.acknowledged.clone(), &seen);
+    let (acknowledged, all) = (answers.acknowledged.clone(), &seen);
     soon("all that was acknowledged", async {
         while !all.lock().unwrap().is_superset(&acknowledged) {
             for delivery in reader.next(100).await.unwrap() {
@@ -204,8 +209,10 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
     .await;
     super::settled(&log, Group::PaymentWorker).await;
     let seen = seen.into_inner().unwrap();
-    assert!(seen.is_disjoint(&told.refused), "what was refused must not be there");
-    assert!(seen.iter().all(|id| told.acknowledged.contains(id) || told.unknown.contains(id)));
+    assert!(seen.is_disjoint(&answers.refused), "what was refused must not be there");
+    assert!(
+        seen.iter().all(|id| answers.acknowledged.contains(id) || answers.unknown.contains(id))
+    );
 
     // A reader can leave though nobody is there to hear it: the test ends, and waits for it.
     broker.kill().await;

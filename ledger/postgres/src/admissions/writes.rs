@@ -19,7 +19,7 @@ pub(super) async fn raise(
     )
     .bind(queue.as_str())
     .bind(signed(from))
-    .try_map(|row: PgRow| count(&row, "generation"))
+    .try_map(|row: PgRow| Ok(count(&row, "generation")?))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(generation) = raised {
@@ -27,7 +27,7 @@ pub(super) async fn raise(
     }
     let current = sqlx::query("SELECT generation FROM queue_generations WHERE queue_id = $1")
         .bind(queue.as_str())
-        .try_map(|row: PgRow| count(&row, "generation"))
+        .try_map(|row: PgRow| Ok(count(&row, "generation")?))
         .fetch_optional(connection);
     Ok(current.await?.map(Raised::Lost))
 }
@@ -74,7 +74,7 @@ pub(super) async fn step(
     if greater.rows_affected() == 0 {
         let greatest = sqlx::query("SELECT now_serving FROM queue_serving WHERE queue_id = $1")
             .bind(queue.as_str())
-            .try_map(|row: PgRow| count(&row, "now_serving"))
+            .try_map(|row: PgRow| Ok(count(&row, "now_serving")?))
             .fetch_one(connection);
         return Ok(StepCommitted::Greatest(greatest.await?));
     }
@@ -141,7 +141,7 @@ async fn insert(
     .bind(rows.iter().map(|row| row.until.millis()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.ended_at.map(Timestamp::millis)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.source.as_str()).collect::<Vec<_>>())
-    .try_map(|row: PgRow| count(&row, "number"))
+    .try_map(|row: PgRow| Ok(count(&row, "number")?))
     .fetch_all(connection);
     Ok(new.await?)
 }
@@ -154,7 +154,7 @@ async fn existing(
     let found = sqlx::query("SELECT * FROM admissions WHERE queue_id = $1 AND number = ANY($2)")
         .bind(queue.as_str())
         .bind(rows.iter().map(|row| signed(row.slot.number)).collect::<Vec<_>>())
-        .try_map(|row: PgRow| ledger_sql::admission(&row))
+        .try_map(|row: PgRow| Ok(ledger_sql::admission(&row)?))
         .fetch_all(connection)
         .await?;
     Ok(found.into_iter().map(|row| (row.slot.number, row)).collect())

@@ -17,7 +17,7 @@ pub(super) async fn find(
          FROM events WHERE id = $1",
     )
     .bind(id.as_str())
-    .try_map(|row: PgRow| EventRow::read(&row))
+    .try_map(|row: PgRow| Ok(EventRow::read(&row)?))
     .fetch_optional(connection);
     Ok(found.await?)
 }
@@ -123,7 +123,7 @@ pub(super) async fn patch_queue(
 ) -> Result<Patched, Fault> {
     let found = sqlx::query("SELECT * FROM queues WHERE id = $1 FOR NO KEY UPDATE")
         .bind(id.as_str())
-        .try_map(|row: PgRow| ledger_sql::queue(&row))
+        .try_map(|row: PgRow| Ok(ledger_sql::queue(&row)?))
         .fetch_optional(&mut *connection)
         .await?;
     let Some(old) = found else { return Ok(Patched::NoSuchQueue) };
@@ -178,7 +178,7 @@ pub(super) async fn seat_generation(
 ) -> Result<Option<u64>, Fault> {
     let found = sqlx::query("SELECT seat_generation FROM events WHERE id = $1")
         .bind(id.as_str())
-        .try_map(|row: PgRow| count(&row, "seat_generation"))
+        .try_map(|row: PgRow| Ok(count(&row, "seat_generation")?))
         .fetch_optional(connection);
     Ok(found.await?)
 }
@@ -194,7 +194,7 @@ pub(super) async fn raise(
     )
     .bind(id.as_str())
     .bind(signed(from))
-    .try_map(|row: PgRow| count(&row, "seat_generation"))
+    .try_map(|row: PgRow| Ok(count(&row, "seat_generation")?))
     .fetch_optional(&mut *connection)
     .await?;
     match raised {

@@ -1,4 +1,4 @@
-//! Claims on places: made, sold, released, and told on to who keeps a copy.
+//! Claims on places: made, sold, released, and listed for whoever keeps a copy.
 use super::revisions::Revisions;
 use super::seats::{self, Counts};
 use crate::fault::Fault;

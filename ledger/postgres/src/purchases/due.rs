@@ -32,7 +32,7 @@ pub(super) async fn lease(
     .bind(now.millis())
     .bind(next_try.millis())
     .bind(i64::from(limit))
-    .try_map(|row: PgRow| purchase(&row))
+    .try_map(|row: PgRow| Ok(purchase(&row)?))
     .fetch_all(connection)
     .await?;
     Ok(leased.into_iter().filter_map(DueWork::of).collect())
@@ -46,7 +46,7 @@ pub(super) async fn unpublished(
         "SELECT * FROM purchases WHERE published_version < version ORDER BY updated_at LIMIT $1",
     )
     .bind(i64::from(limit))
-    .try_map(|row: PgRow| purchase(&row))
+    .try_map(|row: PgRow| Ok(purchase(&row)?))
     .fetch_all(connection)
     .await?;
     Ok(found.iter().map(Purchase::outcome).collect())

@@ -14,7 +14,7 @@ pub(super) async fn ticket(
 ) -> Result<Option<Ticket>, Fault> {
     let found = sqlx::query("SELECT * FROM tickets WHERE id = $1")
         .bind(id.as_str())
-        .try_map(|row: PgRow| ledger_sql::ticket(&row))
+        .try_map(|row: PgRow| Ok(ledger_sql::ticket(&row)?))
         .fetch_optional(connection);
     Ok(found.await?)
 }
@@ -32,7 +32,7 @@ pub(super) async fn scan(
     .bind(scan.ticket_id.as_str())
     .bind(i64::from(scan.issue))
     .bind(now.millis())
-    .try_map(|row: PgRow| ledger_sql::ticket(&row))
+    .try_map(|row: PgRow| Ok(ledger_sql::ticket(&row)?))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(ticket) = used {

@@ -15,7 +15,7 @@ pub(super) async fn one(
 ) -> Result<Option<Purchase>, Fault> {
     let found = sqlx::query("SELECT * FROM purchases WHERE id = $1")
         .bind(id.as_str())
-        .try_map(|row: PgRow| purchase(&row))
+        .try_map(|row: PgRow| Ok(purchase(&row)?))
         .fetch_optional(connection);
     Ok(found.await?)
 }
@@ -29,7 +29,7 @@ pub(super) async fn after(
     let found = sqlx::query("SELECT * FROM purchases WHERE id > $1 ORDER BY id LIMIT $2")
         .bind(after)
         .bind(i64::from(limit).saturating_add(1))
-        .try_map(|row: PgRow| purchase(&row))
+        .try_map(|row: PgRow| Ok(purchase(&row)?))
         .fetch_all(connection);
     Ok(found.await?)
 }
@@ -46,7 +46,7 @@ pub(super) async fn lock<'a>(
     let found =
         sqlx::query("SELECT * FROM purchases WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
             .bind(ids)
-            .try_map(|row: PgRow| purchase_and_try(&row))
+            .try_map(|row: PgRow| Ok(purchase_and_try(&row)?))
             .fetch_all(connection);
     Ok(found.await?)
 }
@@ -82,7 +82,7 @@ pub(super) async fn insert(
         .bind(events)
         .bind(accounts)
         .bind(commands.collect::<Result<Vec<_>, _>>()?)
-        .try_map(|row: PgRow| parsed(&row, "id", BookingId::parse))
+        .try_map(|row: PgRow| Ok(parsed(&row, "id", BookingId::parse)?))
         .fetch_all(connection)
         .await?;
     Ok(new.into_iter().collect())

@@ -2,25 +2,25 @@
 //!
 //! Numbers of a sequence are drawn in one order and committed in another, so "everything above the
 //! greatest number I saw" misses whoever drew a lower one and commits later. A claim therefore
-//! carries the id of the transaction that changed it last, and a reader is told the id below which
+//! carries the id of the transaction that changed it last, and a reader is given the id below which
 //! every transaction was over when it read. Nothing above that can be missed, but what was already
-//! read above it would be told again for as long as any transaction of the server stays open. So
+//! read above it would be given again for as long as any transaction of the server stays open. So
 //! the snapshots of the last readers are remembered, and what one of them showed is left out.
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// Snapshots remembered; a reader comes back within milliseconds.
-const KEPT_MAX: usize = 1_024;
+const SNAPSHOTS_MAX: usize = 1_024;
 /// The lowest bits of a revision tell snapshots apart that have the same oldest transaction.
 const SERIAL_BITS: u32 = 16;
 const SERIAL_MASK: u64 = 0xffff;
 
 /// The snapshots that revisions were given out for.
 #[derive(Default)]
-pub(super) struct Revisions(Mutex<Kept>);
+pub(super) struct Revisions(Mutex<Snapshots>);
 
 #[derive(Default)]
-struct Kept {
+struct Snapshots {
     snapshots: VecDeque<(u64, String)>,
     /// The last revision given out.
     last: u64,
@@ -29,8 +29,8 @@ struct Kept {
 impl Revisions {
     /// The transaction to read on from, and the snapshot that was seen before.
     pub(super) fn of(&self, revision: u64) -> (i64, Option<String>) {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.snapshots.iter().find(|(given, _)| *given == revision);
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = given.snapshots.iter().find(|(other, _)| *other == revision);
         let from = i64::try_from(revision >> SERIAL_BITS).unwrap_or(i64::MAX);
         (from, known.map(|(_, snapshot)| snapshot.clone()))
     }
@@ -43,16 +43,16 @@ impl Revisions {
         }
         // A server that took over counts on from the last transaction that it knows of.
         let from = u64::try_from(open.min(newest.saturating_add(1))).unwrap_or(0) << SERIAL_BITS;
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = kept.last.saturating_add(1).max(from | 1);
+        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = given.last.saturating_add(1).max(from | 1);
         if next & !SERIAL_MASK != from {
             // Its numbers are used up, or a later one was given out: it goes without a snapshot.
             return from;
         }
-        kept.last = next;
-        kept.snapshots.push_back((next, snapshot));
-        if kept.snapshots.len() > KEPT_MAX {
-            kept.snapshots.pop_front();
+        given.last = next;
+        given.snapshots.push_back((next, snapshot));
+        if given.snapshots.len() > SNAPSHOTS_MAX {
+            given.snapshots.pop_front();
         }
         next
     }

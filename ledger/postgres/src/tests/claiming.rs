@@ -1,5 +1,5 @@
 //! Claims beside transactions of other nodes that have not ended.
-use super::{Rival, begin, told};
+use super::{Rival, answers, begin};
 use crate::PgPurchases;
 use crate::testing::postgres;
 use ledger::BookingStatus;
@@ -26,7 +26,7 @@ async fn check_overlap(rival_ends: &'static str, expected: &[&str]) {
         rival.awaited().await;
         rival.end(rival_ends).await;
     });
-    assert_eq!(told(&begun.unwrap()), expected, "the rival's {rival_ends}");
+    assert_eq!(answers(&begun.unwrap()), expected, "the rival's {rival_ends}");
     store.close().await;
     schema.drop_schema().await;
 }
@@ -42,7 +42,7 @@ async fn a_rival_that_gives_up_was_never_there() {
 }
 
 #[tokio::test]
-async fn a_claim_that_commits_late_is_told_and_nothing_is_told_twice() {
+async fn a_claim_that_commits_late_is_listed_and_nothing_is_listed_twice() {
     let schema = postgres().await;
     let store = schema.store().await;
     let (books, event) = (PgPurchases::new(store.clone()), SampleEvent::default());
@@ -50,7 +50,7 @@ async fn a_claim_that_commits_late_is_told_and_nothing_is_told_twice() {
     assert_eq!(begin(&books, &[event.place(&["a-2"])]).await, ["charge"]);
     let first = books.claims(&event.id, 0).await.unwrap();
     assert_eq!(places(&first), ["a-2"]);
-    // The rival is under way for as long as it likes: what was read is not told again.
+    // The rival is under way for as long as it likes: what was read is not listed again.
     for _ in 0..3 {
         let again = books.claims(&event.id, first.revision).await.unwrap();
         assert_eq!((places(&again), again.revision), (vec![], first.revision));
@@ -63,8 +63,8 @@ async fn a_claim_that_commits_late_is_told_and_nothing_is_told_twice() {
     assert_eq!(places(&third), ["a-1"]);
     // Another handle does not know what those revisions showed: it may repeat, never miss.
     let stranger = PgPurchases::new(store.clone());
-    let told = stranger.claims(&event.id, first.revision).await.unwrap();
-    assert!(places(&told).starts_with(&["a-1"]) && places(&told).ends_with(&["a-3"]));
+    let claims = stranger.claims(&event.id, first.revision).await.unwrap();
+    assert!(places(&claims).starts_with(&["a-1"]) && places(&claims).ends_with(&["a-3"]));
     store.close().await;
     schema.drop_schema().await;
 }
@@ -80,9 +80,9 @@ async fn a_booking_begun_twice_at_once_is_charged_once() {
         (0..8).map(|n| books.begin(if n % 2 == 0 { &twins[..1] } else { &twins }, NOW)),
     );
     let begun: Vec<_> = begun.await.into_iter().flat_map(Result::unwrap).collect();
-    let told = told(&begun);
-    assert_eq!(told.iter().filter(|word| **word == "charge").count(), 1, "{told:?}");
-    assert_eq!(told.iter().filter(|word| **word == "resolve").count(), 11, "{told:?}");
+    let answers = answers(&begun);
+    assert_eq!(answers.iter().filter(|word| **word == "charge").count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|word| **word == "resolve").count(), 11, "{answers:?}");
     store.close().await;
     schema.drop_schema().await;
 }

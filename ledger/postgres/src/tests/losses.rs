@@ -86,7 +86,7 @@ async fn waiting_too_long_is_unavailable() {
         let refused = books.begin(&command, NOW).await.unwrap_err();
         assert!(refused.is_retryable() && detail(&refused).contains(says), "{refused:?}");
     }
-    // Every connection is busy waiting: the next caller is told so in its own time.
+    // Every connection is busy waiting: the next caller is refused in its own time.
     let bounds = PgBounds { connections_max: 1, acquire_timeout_ms: 100, ..BOUNDS };
     let books = open(&schema.url, bounds).await;
     let (begun, ()) = tokio::join!(books.begin(&command, NOW), async {

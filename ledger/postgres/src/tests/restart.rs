@@ -101,13 +101,13 @@ fn other_user() -> Option<(u32, u32)> {
     (id("-u", &[]) == 0).then(|| (id("-u", &["postgres"]), id("-g", &["postgres"])))
 }
 
-/// Asks until there is an answer, as a worker does; counts the questions that had none.
-async fn ask<T, F: Future<Output = Result<T, ledger::StoreError>>>(
+/// Calls until there is an answer, as a worker does; counts the calls that had none.
+async fn call<T, F: Future<Output = Result<T, ledger::StoreError>>>(
     unanswered: &AtomicUsize,
-    question: impl Fn() -> F,
+    again: impl Fn() -> F,
 ) -> T {
     loop {
-        match question().await {
+        match again().await {
             Ok(answer) => return answer,
             Err(error) => {
                 assert!(error.is_retryable() || error.is_unknown(), "{error:?}");
@@ -134,12 +134,12 @@ impl Sale {
                 return;
             }
             let command = [self.event.place(&[&format!("p-{buyer}-{n}")])];
-            let begun = ask(&self.unanswered, || self.books.begin(&command, NOW)).await;
+            let begun = call(&self.unanswered, || self.books.begin(&command, NOW)).await;
             assert!(matches!(begun[..], [Begun::Charge(_) | Begun::Resolve(_)]), "{begun:?}");
             let (booking_id, amount) = (command[0].booking_id.clone(), command[0].total);
             let result = ChargeResult::Captured { charge_id: "ch_1".into(), amount };
             let settlement = [Settlement { booking_id, result }];
-            ask(&self.unanswered, || self.books.settle(&settlement, NOW)).await;
+            call(&self.unanswered, || self.books.settle(&settlement, NOW)).await;
             self.sold.fetch_add(1, Ordering::Relaxed);
         }
     }

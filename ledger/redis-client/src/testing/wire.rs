@@ -1,4 +1,4 @@
-//! A wire between a client and a Redis server, which loses answers when it is told to.
+//! A wire between a client and a Redis server that loses answers on demand.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -35,5 +35,5 @@ async fn headless(readers: &SqlitePool) -> Result<Vec<(i64, TransferRecord)>, Er
     )
     .fetch_all(readers)
     .await?;
-    ledger_sql::headless(&rows)
+    Ok(ledger_sql::headless(&rows)?)
 }

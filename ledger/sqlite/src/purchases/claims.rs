@@ -143,7 +143,7 @@ pub(super) async fn changed(
     .fetch_all(&mut *snapshot)
     .await?;
     snapshot.commit().await?;
-    ledger_sql::changes(&rows, u64::try_from(newest).unwrap_or(0))
+    Ok(ledger_sql::changes(&rows, u64::try_from(newest).unwrap_or(0))?)
 }
 
 async fn next_revision(connection: &mut SqliteConnection) -> Result<i64, Error> {

@@ -28,7 +28,7 @@ pub(super) async fn lease(
     .bind(now.millis())
     .bind(next_try.millis())
     .bind(limit)
-    .try_map(|row: SqliteRow| purchase(&row))
+    .try_map(|row: SqliteRow| Ok(purchase(&row)?))
     .fetch_all(connection)
     .await?;
     Ok(leased.into_iter().filter_map(DueWork::of).collect())
@@ -42,7 +42,7 @@ pub(super) async fn unpublished(
         "SELECT * FROM purchases WHERE published_version < version ORDER BY updated_at LIMIT ?1",
     )
     .bind(limit)
-    .try_map(|row: SqliteRow| purchase(&row))
+    .try_map(|row: SqliteRow| Ok(purchase(&row)?))
     .fetch_all(readers)
     .await?;
     Ok(found.iter().map(Purchase::outcome).collect())

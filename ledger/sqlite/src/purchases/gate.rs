@@ -11,7 +11,7 @@ use std::collections::HashSet;
 pub(super) async fn ticket(readers: &SqlitePool, id: &TicketId) -> Result<Option<Ticket>, Error> {
     sqlx::query("SELECT * FROM tickets WHERE id = ?1")
         .bind(id.as_str())
-        .try_map(|row: SqliteRow| ledger_sql::ticket(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
         .fetch_optional(readers)
         .await
 }
@@ -29,7 +29,7 @@ pub(super) async fn scan(
     .bind(scan.ticket_id.as_str())
     .bind(scan.issue)
     .bind(now.millis())
-    .try_map(|row: SqliteRow| ledger_sql::ticket(&row))
+    .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(ticket) = used {
@@ -38,7 +38,7 @@ pub(super) async fn scan(
     let found = sqlx::query("SELECT * FROM tickets WHERE id = ?1 AND issue = ?2")
         .bind(scan.ticket_id.as_str())
         .bind(scan.issue)
-        .try_map(|row: SqliteRow| ledger_sql::ticket(&row))
+        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
         .fetch_optional(connection)
         .await?;
     Ok(found.map(|ticket| ScanResult { state: ticket.state, ticket }))

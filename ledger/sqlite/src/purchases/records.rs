@@ -10,7 +10,7 @@ use sqlx::{Error, SqliteConnection, SqlitePool};
 pub(super) async fn one(readers: &SqlitePool, id: &BookingId) -> Result<Option<Purchase>, Error> {
     sqlx::query("SELECT * FROM purchases WHERE id = ?1")
         .bind(id.as_str())
-        .try_map(|row: SqliteRow| purchase(&row))
+        .try_map(|row: SqliteRow| Ok(purchase(&row)?))
         .fetch_optional(readers)
         .await
 }
@@ -20,7 +20,7 @@ pub(super) async fn page(readers: &SqlitePool, cursor: Cursor) -> Result<Page<Pu
     let found = sqlx::query("SELECT * FROM purchases WHERE id > ?1 ORDER BY id LIMIT ?2")
         .bind(cursor.after.unwrap_or_default())
         .bind(i64::from(limit).saturating_add(1))
-        .try_map(|row: SqliteRow| purchase(&row))
+        .try_map(|row: SqliteRow| Ok(purchase(&row)?))
         .fetch_all(readers)
         .await?;
     Ok(Page::cut(found, limit, |last: &Purchase| last.command.booking_id.to_string()))
@@ -35,7 +35,7 @@ pub(super) async fn read<'a>(
     let ids: Vec<_> = ids.collect();
     sqlx::query("SELECT * FROM purchases WHERE id IN (SELECT value FROM json_each(?1))")
         .bind(json(&ids)?)
-        .try_map(|row: SqliteRow| purchase_and_try(&row))
+        .try_map(|row: SqliteRow| Ok(purchase_and_try(&row)?))
         .fetch_all(connection)
         .await
 }

@@ -117,7 +117,7 @@ impl Sale {
     pub(super) async fn try_call(&self, call: &ScriptCall) -> anyhow::Result<()> {
         let mut command = cmd("EVALSHA");
         command.arg(&call.hash).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
-        match self.redis.ask("holding", &command).await? {
+        match self.redis.call("holding", &command).await? {
             Value::BulkString(held) if held.starts_with(b"B") => Ok(()),
             other => bail!("the script answers {other:?}"),
         }
@@ -149,7 +149,7 @@ impl Sale {
     pub(super) async fn holds(&self) -> anyhow::Result<u64> {
         let keys = self.lock_call(1).keys;
         let due = keys.get(2).context("the script has no key of holds by their end")?;
-        match self.redis.ask("counting holds", cmd("ZCARD").arg(due)).await? {
+        match self.redis.call("counting holds", cmd("ZCARD").arg(due)).await? {
             Value::Int(count) => Ok(count.try_into()?),
             other => bail!("{other:?} is no count"),
         }
@@ -158,7 +158,7 @@ impl Sale {
     /// Takes the event's copy out of Redis.
     pub(super) async fn remove(&self) -> anyhow::Result<()> {
         let keys = self.lock_call(1).keys;
-        self.redis.ask("removing an event", cmd("DEL").arg(keys)).await?;
+        self.redis.call("removing an event", cmd("DEL").arg(keys)).await?;
         Ok(())
     }
 

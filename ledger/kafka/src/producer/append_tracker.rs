@@ -1,4 +1,4 @@
-//! The countdown of one append: how many of its messages are not reported yet, and what went wrong.
+//! Tracks one append: how many of its messages are not reported yet, and what went wrong.
 use ledger::{StoreError, Topic, metrics};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::pin::Pin;
@@ -14,14 +14,14 @@ pub(super) struct Counts {
 }
 
 /// Shared by the messages of one append.
-pub(super) struct Countdown {
+pub(super) struct AppendTracker {
     doing: &'static str,
     counts: Counts,
     state: Mutex<State>,
 }
 
 /// Ends with the append. Dropped and awaited again, it goes on.
-pub(crate) struct Ending(Arc<Countdown>);
+pub(crate) struct Completion(Arc<AppendTracker>);
 
 struct State {
     left: u32,
@@ -53,12 +53,12 @@ impl Counts {
     }
 }
 
-impl Countdown {
-    /// A countdown for so many messages, and where its end is heard.
-    pub(super) fn start(doing: &'static str, counts: Counts) -> (Arc<Self>, Ending) {
+impl AppendTracker {
+    /// A tracker for so many messages, and where its end is heard.
+    pub(super) fn start(doing: &'static str, counts: Counts) -> (Arc<Self>, Completion) {
         let state = State { left: counts.all(), maybe_appended: false, failure: None, waker: None };
-        let countdown = Arc::new(Self { doing, counts, state: Mutex::new(state) });
-        (countdown.clone(), Ending(countdown))
+        let tracker = Arc::new(Self { doing, counts, state: Mutex::new(state) });
+        (tracker.clone(), Completion(tracker))
     }
 
     /// One message is on the log.
@@ -119,7 +119,7 @@ impl Countdown {
     }
 }
 
-impl Future for Ending {
+impl Future for Completion {
     type Output = Result<(), StoreError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -176,38 +176,38 @@ mod tests {
     }
 
     /// An append of two messages, reported by `report`.
-    fn end(report: impl FnOnce(&Countdown)) -> Result<(), StoreError> {
+    fn end(report: impl FnOnce(&AppendTracker)) -> Result<(), StoreError> {
         let counts = [Topic::Bookings, Topic::Outcomes].into_iter().collect();
-        let (countdown, ending) = Countdown::start("appending", counts);
-        report(&countdown);
-        ending.now_or_never().expect("the countdown has ended")
+        let (tracker, completion) = AppendTracker::start("appending", counts);
+        report(&tracker);
+        completion.now_or_never().expect("the tracker has ended")
     }
 
     #[test]
     fn an_append_ends_with_its_last_message() {
-        let (countdown, mut ending) =
-            Countdown::start("appending", [Topic::Dead; 2].into_iter().collect());
-        countdown.appended();
-        assert!((&mut ending).now_or_never().is_none());
-        countdown.appended();
-        assert!(ending.now_or_never().unwrap().is_ok());
+        let (tracker, mut completion) =
+            AppendTracker::start("appending", [Topic::Dead; 2].into_iter().collect());
+        tracker.appended();
+        assert!((&mut completion).now_or_never().is_none());
+        tracker.appended();
+        assert!(completion.now_or_never().unwrap().is_ok());
     }
 
     #[test]
     fn only_what_was_surely_not_appended_is_unavailable() {
         for code in NOT_SENT {
-            let both = end(|countdown| (0..2).for_each(|_| countdown.failed(error(code))));
+            let both = end(|tracker| (0..2).for_each(|_| tracker.failed(error(code))));
             assert!(both.unwrap_err().is_retryable(), "{code}");
-            let half = end(|countdown| {
-                countdown.appended();
-                countdown.failed(error(code));
+            let half = end(|tracker| {
+                tracker.appended();
+                tracker.failed(error(code));
             });
             assert!(half.unwrap_err().is_unknown(), "{code}: half of it is there");
         }
         for code in SENT {
-            let mixed = end(|countdown| {
-                countdown.failed(error(code));
-                countdown.refused(1, error(RDKafkaErrorCode::QueueFull));
+            let mixed = end(|tracker| {
+                tracker.failed(error(code));
+                tracker.refused(1, error(RDKafkaErrorCode::QueueFull));
             });
             assert!(mixed.unwrap_err().is_unknown(), "{code}");
         }
@@ -215,10 +215,9 @@ mod tests {
 
     #[test]
     fn what_was_refused_whole_did_not_happen() {
-        let full = end(|countdown| countdown.refused(2, error(RDKafkaErrorCode::QueueFull)));
+        let full = end(|tracker| tracker.refused(2, error(RDKafkaErrorCode::QueueFull)));
         assert!(full.unwrap_err().is_retryable());
-        let large =
-            end(|countdown| countdown.refused(2, error(RDKafkaErrorCode::MessageSizeTooLarge)));
+        let large = end(|tracker| tracker.refused(2, error(RDKafkaErrorCode::MessageSizeTooLarge)));
         assert!(matches!(large, Err(StoreError::Broken { .. })));
     }
 }

@@ -2,7 +2,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Messages by how far they have come. Messages of a producer that was replaced are among them.
-pub(super) struct Traffic {
+pub(super) struct InFlightGauge {
     inflight_max: u64,
     entered: AtomicU64,
     /// Of which the end is known.
@@ -11,7 +11,7 @@ pub(super) struct Traffic {
     acknowledged: AtomicU64,
 }
 
-impl Traffic {
+impl InFlightGauge {
     pub(super) fn new(inflight_max: u32) -> Self {
         Self {
             inflight_max: inflight_max.into(),
@@ -67,14 +67,14 @@ mod tests {
 
     #[test]
     fn room_comes_back_with_each_end() {
-        let traffic = Traffic::new(3);
-        assert!(traffic.enter(2) && !traffic.enter(2) && traffic.enter(1));
-        assert_eq!(traffic.inflight(), 3, "what found no room does not count");
-        traffic.reported(true);
-        traffic.reported(false);
-        assert_eq!((traffic.inflight(), traffic.acknowledged()), (1, 1));
-        assert!(traffic.enter(2) && !traffic.enter(1));
-        traffic.refused(2);
-        assert_eq!(traffic.inflight(), 1);
+        let in_flight = InFlightGauge::new(3);
+        assert!(in_flight.enter(2) && !in_flight.enter(2) && in_flight.enter(1));
+        assert_eq!(in_flight.inflight(), 3, "what found no room does not count");
+        in_flight.reported(true);
+        in_flight.reported(false);
+        assert_eq!((in_flight.inflight(), in_flight.acknowledged()), (1, 1));
+        assert!(in_flight.enter(2) && !in_flight.enter(1));
+        in_flight.refused(2);
+        assert_eq!(in_flight.inflight(), 1);
     }
 }
