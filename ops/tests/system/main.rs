@@ -7,6 +7,7 @@ mod shared;
 mod away;
 mod distributed;
 mod durability;
+mod k6;
 mod nodes;
 mod operator;
 mod sale;
