@@ -139,6 +139,13 @@ impl QueuePatch {
     }
 }
 
+/// How many people are before `number` and have not been called: the one formula for what `ahead`
+/// means on the wire. Whoever comes next has nobody ahead, and is called all the same only when
+/// `now_serving` reaches their number.
+pub fn people_ahead(number: u64, now_serving: u64) -> u64 {
+    number.saturating_sub(now_serving.saturating_add(1))
+}
+
 /// A queue as `Books` know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {

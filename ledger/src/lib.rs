@@ -51,7 +51,9 @@ pub use circuit_breaker::{CircuitBreaker, Entry, Probe};
 pub use clock::{Clock, Timestamp};
 pub use consumer::{BatchError, BatchHandler, Consumer, ConsumerConfig, InvalidConsumerConfig};
 pub use error::{Source, StoreError};
-pub use event::{DEFAULT_PRICE, Event, Queue, QueuePatch, QueueSettings, QueueState, SaleTerms};
+pub use event::{
+    DEFAULT_PRICE, Event, Queue, QueuePatch, QueueSettings, QueueState, SaleTerms, people_ahead,
+};
 pub use fenced::{CopySource, Fenced, FencedCopy, Recovering, RecoveryBounds};
 pub use ids::{
     AccountId, BookingId, EventId, HoldId, ID_BYTES_MAX, IdSource, InvalidId, PlaceId, QueueId,

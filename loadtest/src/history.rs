@@ -36,8 +36,25 @@ pub(crate) struct Joined {
 pub(crate) struct Sighting {
     pub(crate) entry: u64,
     pub(crate) number: Option<u64>,
-    /// People ahead: number − the greatest `now_serving` seen, or what `/me` says.
+    /// People ahead, as the answer says.
     pub(crate) ahead: Option<u64>,
+    /// People ahead by the greatest `now_serving` seen until then.
+    pub(crate) at_most: Option<u64>,
+}
+
+/// How long the server said that it would be until the call, and when it said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WaitTold {
+    pub(crate) told: Micros,
+    pub(crate) least_seconds: u64,
+    pub(crate) most_seconds: u64,
+}
+
+/// When somebody heard of being called, and when they had looked before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Called {
+    pub(crate) looked: Micros,
+    pub(crate) heard: Micros,
 }
 
 /// Seats held, and when they certainly were.
@@ -87,6 +104,10 @@ pub(crate) struct History {
     pub(crate) end: End,
     pub(crate) joined: Option<Joined>,
     pub(crate) sightings: Vec<Sighting>,
+    pub(crate) waits: Vec<WaitTold>,
+    pub(crate) called: Option<Called>,
+    /// How often a pass was asked for with the own place.
+    pub(crate) claims: u32,
     pub(crate) admitted: bool,
     pub(crate) holds: Vec<HoldSeen>,
     pub(crate) bookings: Vec<BookingSeen>,
@@ -108,6 +129,9 @@ impl History {
             end: End::Error,
             joined: None,
             sightings: Vec::new(),
+            waits: Vec::new(),
+            called: None,
+            claims: 0,
             admitted: false,
             holds: Vec::new(),
             bookings: Vec::new(),

@@ -132,9 +132,10 @@ fn fair_order(histories: &[History], one_node: bool) -> Verdict {
         if joined.number.is_some_and(|number| !numbers.insert(number)) {
             verdict.breach(format!("number {:?} was given twice", joined.number));
         }
-        let aheads = history.sightings.iter().filter_map(|seen| seen.ahead);
         let mut least = u64::MAX;
-        for ahead in aheads {
+        for seen in &history.sightings {
+            let Some(ahead) = seen.ahead else { continue };
+            least = least.min(seen.at_most.unwrap_or(u64::MAX));
             // Nodes hear of a step one after the other, and each says what it knows.
             if ahead > least && one_node {
                 let person = history.person;

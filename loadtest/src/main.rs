@@ -15,6 +15,7 @@ mod resources;
 mod scenario;
 mod spike;
 mod verdict;
+mod waits;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};

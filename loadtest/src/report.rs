@@ -4,6 +4,7 @@ use crate::latency::Figures;
 use crate::operator::{AuditLine, AuditVerdict};
 use crate::scenario::Scenario;
 use crate::verdict::Verdict;
+use crate::waits::Waits;
 use ledger::audit::Invariant;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -11,6 +12,10 @@ use std::fmt::{self, Write};
 
 /// Breaches and faults that are written out; the rest is counted.
 const EXAMPLES_MAX: usize = 5;
+
+/// The most claims that one admission may take on average, where many are admitted.
+const CLAIMS_EACH_MAX: u64 = 3;
+const MANY: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +56,13 @@ pub(crate) struct Report {
     pub(crate) oversold: u64,
     pub(crate) seats: u64,
     pub(crate) seats_sold: u64,
+    /// How often passes were asked for, by those who had a place.
+    pub(crate) claims: u64,
+    /// Waits that were told and came to their end, how many ended within what was told, and how
+    /// wide that was in the middle case, as a share of the wait.
+    pub(crate) waits_told: u64,
+    pub(crate) waits_true: u64,
+    pub(crate) wait_width: f64,
     /// Answers that said "come again", and requests whose answer was lost; all were repeated.
     pub(crate) sheds: u64,
     pub(crate) lost: u64,
@@ -91,6 +103,7 @@ impl Report {
             histories.iter().filter(|history| holds(history)).count() as u64
         };
         let ended = |end: End| count(&|history| history.end == end);
+        let waits = Waits::of(histories);
         let mut faults = BTreeMap::new();
         for fault in histories.iter().flat_map(|history| &history.faults) {
             *faults.entry(fault.clone()).or_default() += 1;
@@ -111,6 +124,10 @@ impl Report {
             oversold: measured.oversold,
             seats: u64::from(scenario.seats),
             seats_sold: histories.iter().flat_map(History::confirmed_seats).count() as u64,
+            claims: histories.iter().map(|history| u64::from(history.claims)).sum(),
+            waits_told: waits.told,
+            waits_true: waits.came_true,
+            wait_width: waits.width,
             sheds: histories.iter().map(|history| u64::from(history.sheds)).sum(),
             lost: histories.iter().map(|history| u64::from(history.lost)).sum(),
             connections: measured.connections,
@@ -127,7 +144,8 @@ impl Report {
     /// True when every promise was kept and the server made no error.
     pub(crate) fn passed(&self) -> bool {
         let broken = self.invariants.values().any(|line| line.verdict == Standing::Broken);
-        !broken && self.errors == 0 && self.oversold == 0 && self.faults.is_empty()
+        let asked_well = self.admitted < MANY || self.claims <= CLAIMS_EACH_MAX * self.admitted;
+        !broken && asked_well && self.errors == 0 && self.oversold == 0 && self.faults.is_empty()
     }
 
     /// Every breach and every error, as far as they are known one by one.
@@ -140,8 +158,10 @@ impl Report {
             let first = line.examples.iter().map(move |what| format!("{name} {what}"));
             first.chain(std::iter::once(last))
         });
+        let asked = self.claims > CLAIMS_EACH_MAX * self.admitted && self.admitted >= MANY;
+        let claims = asked.then(|| format!("{} claims for {}", self.claims, self.admitted));
         let faults = self.faults.iter().map(|(fault, count)| format!("{count} times: {fault}"));
-        breaches.chain(faults).collect()
+        breaches.chain(claims).chain(faults).collect()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -172,6 +192,10 @@ impl Report {
         writeln!(to, "\nseats sold {} of {}", self.seats_sold, self.seats)?;
         let (sheds, lost, open) = (self.sheds, self.lost, self.connections);
         writeln!(to, "told to come again {sheds}, answers lost {lost}, connections {open}")?;
+        let (told, came_true, width) = (self.waits_told, self.waits_true, self.wait_width);
+        let each = self.claims as f64 / self.admitted.max(1) as f64;
+        writeln!(to, "claims {}, {each:.2} for each who was admitted", self.claims)?;
+        writeln!(to, "waits as told {came_true} of {told}, told within {width:.2} of the wait")?;
         writeln!(to, "\n{:<16}{:>10}{:>10}{:>10}{:>10}", "ms", "count", "p50", "p99", "max")?;
         for (route, Figures { count, p50, p99, max }) in &self.latency_ms {
             writeln!(to, "{route:<16}{count:>10}{p50:>10.1}{p99:>10.1}{max:>10.1}")?;

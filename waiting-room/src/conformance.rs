@@ -141,6 +141,14 @@ impl Bench {
     }
 }
 
+/// Why a slot was refused, however long for.
+fn not_yet(taken: &SlotAnswer) -> Option<NotYet> {
+    match taken {
+        SlotAnswer::NotYet { why, .. } => Some(*why),
+        _ => None,
+    }
+}
+
 fn answered<T>(answer: Fenced<T>) -> T {
     match answer {
         Fenced::Is(value) => value,
@@ -231,7 +239,7 @@ pub async fn steps_count_when_they_are_published(bench: Bench) {
     bench.reserve(3, Some((1, 3))).await;
     let step = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)).expect("a step");
     assert_eq!(step.now_serving, 3);
-    assert_eq!(bench.take(Some(3), account(3)).await, SlotAnswer::NotYet(NotYet::Waiting));
+    assert_eq!(bench.take(Some(3), account(3)).await, NotYet::Waiting.into());
     let again = answered(bench.store.propose(bench.at(1)).await.expect(ANSWER)).expect("a step");
     assert_eq!(again.now_serving, 3, "until it is published it is proposed again");
     bench.publish(step).await;
@@ -254,7 +262,7 @@ pub async fn a_claim_that_is_replayed_gets_the_same_slot(bench: Bench) {
     assert_eq!(bench.active().await, 1);
     let request = SlotRequest { account: account(2), number: Some(2), fresh: false };
     let stale = answered(bench.store.take(bench.at(1), request).await.expect(ANSWER));
-    assert_eq!(stale, SlotAnswer::NotYet(NotYet::Waiting), "no new slot was asked for");
+    assert_eq!(stale, NotYet::Waiting.into(), "no new slot was asked for");
 }
 
 pub async fn one_number_goes_to_one_account(bench: Bench) {
@@ -279,7 +287,7 @@ pub async fn capacity_holds_under_contention(bench: Bench) {
     });
     let answers = all(claims).await;
     let granted = answers.iter().filter(|taken| matches!(taken, SlotAnswer::Granted(_))).count();
-    let full = answers.iter().filter(|taken| **taken == SlotAnswer::NotYet(NotYet::Full)).count();
+    let full = answers.iter().filter(|taken| not_yet(taken) == Some(NotYet::Full)).count();
     assert_eq!((granted, full), (7, 33));
 }
 
@@ -293,7 +301,7 @@ pub async fn the_rate_holds_under_contention(bench: Bench) {
     });
     let answers = all(claims).await;
     let granted = answers.iter().filter(|taken| matches!(taken, SlotAnswer::Granted(_))).count();
-    let slow = answers.iter().filter(|taken| **taken == SlotAnswer::NotYet(NotYet::Rate)).count();
+    let slow = answers.iter().filter(|taken| not_yet(taken) == Some(NotYet::Rate)).count();
     assert_eq!((granted, slow), (1, 29));
     let lucky = (1..=30).zip(&answers).find(|(_, taken)| matches!(taken, SlotAnswer::Granted(_)));
     let Some((_, SlotAnswer::Granted(Grant { number: lucky, .. }))) = lucky else {
@@ -302,7 +310,9 @@ pub async fn the_rate_holds_under_contention(bench: Bench) {
     let lucky = *lucky;
     bench.settle(lucky, ClaimOutcome::Failed).await;
     let again = bench.take(Some(lucky), account(lucky)).await;
-    assert_eq!(again, SlotAnswer::NotYet(NotYet::Rate), "a token never comes back");
+    assert_eq!(not_yet(&again), Some(NotYet::Rate), "a token never comes back");
+    let SlotAnswer::NotYet { ask_after_millis: Some(after), .. } = again else { panic!("called") };
+    assert!((1_000..=60_000).contains(&after), "when the next token comes: {after}");
 }
 
 pub async fn outcomes_may_come_twice(bench: Bench) {
@@ -345,7 +355,7 @@ pub async fn walk_ins_get_numbers_and_slots_of_their_own(bench: Bench) {
                 assert!(grant.step.is_some_and(|step| step.now_serving >= grant.number));
                 slots.insert((grant.number, grant.account));
             }
-            other => assert!(matches!(other, SlotAnswer::NotYet(NotYet::Full)), "{other:?}"),
+            other => assert_eq!(not_yet(&other), Some(NotYet::Full)),
         }
     }
     let numbers: HashSet<u64> = slots.iter().map(|slot| slot.0).collect();
@@ -367,7 +377,7 @@ pub async fn places_may_be_given_up(bench: Bench) {
     assert_eq!(step.now_serving, 2);
     bench.settle(3, ClaimOutcome::Left).await;
     let (snapshot, place) = bench.look(3).await;
-    assert!(snapshot.left_waiting);
+    assert_eq!(snapshot.left_waiting, 1);
     assert_eq!(place, PlaceStatus::Done);
 }
 
@@ -385,7 +395,7 @@ pub async fn settings_follow_their_revisions(bench: Bench) {
     let configure = async |settings, revision| change(recorded(settings, revision)).await;
     configure(paused, 3).await;
     configure(settings(), 2).await;
-    assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::NotYet(NotYet::Paused));
+    assert_eq!(not_yet(&bench.take(Some(1), account(1)).await), Some(NotYet::Paused));
     configure(QueueSettings { state: QueueState::Closed, ..settings() }, 3).await;
     assert_eq!(bench.take(Some(1), account(1)).await, SlotAnswer::Closed);
     configure(settings(), 4).await;
@@ -412,7 +422,7 @@ pub async fn a_slot_ends_by_itself(bench: Bench) {
     bench.called(2).await;
     let grant = bench.grant(Some(1), account(1)).await;
     bench.settle(1, ClaimOutcome::Committed).await;
-    assert_eq!(bench.take(Some(2), account(2)).await, SlotAnswer::NotYet(NotYet::Full));
+    assert_eq!(not_yet(&bench.take(Some(2), account(2)).await), Some(NotYet::Full));
     // Down to a whole second: a pass never outlives the session.
     assert!((1_001..=2_000).contains(&grant.until.millis_since(grant.at)));
     bench.wait(2_000).await;

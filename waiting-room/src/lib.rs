@@ -4,12 +4,14 @@
 //! claims an [`AdmissionPass`]. The [`Pacer`] calls; the [`SlotEnder`] frees what was used.
 mod config;
 mod error;
+mod outlook;
 mod pass;
 mod pressure;
 mod queue_status;
 mod room;
 mod standing;
 mod token;
+mod wait;
 
 mod pacer;
 mod slot_ender;
@@ -34,9 +36,10 @@ pub use pressure::{Pressure, Pressures};
 pub use queue_status::QueueStatus;
 pub use room::{ClaimAnswer, JoinAnswer, Parts, PassCheck, WaitingRoom, WalkIn};
 pub use slot_ender::SlotEnder;
-pub use standing::{Eta, PlaceState, Standing};
+pub use standing::{PlaceState, Standing};
 pub use store::{
-    ClaimOutcome, CopyRef, Grant, LocalQueueStore, NotYet, PlaceStatus, QueueLoad, QueueSnapshot,
-    QueueStore, Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
+    ClaimOutcome, CopyRef, ENDS_SHOWN, Grant, LocalQueueStore, NotYet, PlaceStatus, QueueLoad,
+    QueueSnapshot, QueueStore, Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
 };
 pub use token::QueueToken;
+pub use wait::Eta;

@@ -2,6 +2,7 @@
 //!
 //! What waits costs nothing here: a line keeps its counters, the calls of the last minutes, and
 //! those who were admitted. Time never runs backwards inside: an earlier `now` counts as the last.
+mod asking;
 mod claims;
 mod pace;
 
@@ -14,6 +15,7 @@ mod slots;
 
 use crate::store::{ClaimOutcome, PlaceStatus, QueueLoad, QueueSnapshot, SettingsChange};
 pub use bounds::BOUNDS;
+use bounds::EARLY_ENDS_MEMORY;
 use bucket::Bucket;
 use calls::{Called, Calls, Windows};
 pub use image::{CallImage, CallsImage, Image, SlotImage};
@@ -46,6 +48,9 @@ pub(crate) struct Line {
     rate: Bucket,
     /// Lets calls through, so that those called can claim at the rate.
     budget: Bucket,
+    /// Slots that ended before their time, and the time that slots were in use, recently.
+    early_ends: u64,
+    slot_millis: u64,
     /// Milliseconds in which claims could be granted.
     granting_millis: i64,
     now: Timestamp,
@@ -74,6 +79,8 @@ impl Line {
             retrying: BTreeMap::new(),
             rate: bucket.clone(),
             budget: bucket,
+            early_ends: 0,
+            slot_millis: 0,
             granting_millis: steps.last().map_or(0, |step| step.granting_millis),
             now,
         };
@@ -124,8 +131,11 @@ impl Line {
             ClaimOutcome::Committed => self.slots.committed(number),
             ClaimOutcome::Failed => self.give_back(number),
             ClaimOutcome::Ended => {
-                if self.slots.get(number).is_some_and(|slot| slot.committed) {
+                if self.slots.get(number).is_some_and(|slot| slot.committed)
+                    && self.slots.is_live(number)
+                {
                     self.slots.end(number);
+                    self.ended_early();
                 }
             }
             ClaimOutcome::Left => self.leave(number),
@@ -163,7 +173,12 @@ impl Line {
             joined: self.numbers.given(),
             now_serving: self.now_serving,
             active: self.slots.active(),
-            left_waiting: self.left.range(self.now_serving + 1..).next().is_some(),
+            called: self.calls.outstanding() + self.pending + self.retrying.len() as u64,
+            showing_permille: self.calls.showing_permille(),
+            left_waiting: self.left.range(self.now_serving + 1..).count() as u64,
+            early_ends: self.early_ends,
+            slot_millis: self.slot_millis,
+            ends: if number.is_none() { self.slots.ends_shown() } else { Default::default() },
             head_age_millis: if waits { since_step.max(0) } else { 0 },
         };
         (snapshot, number.map(|number| self.place(number)))
@@ -205,6 +220,8 @@ impl Line {
     /// granted.
     fn advance(&mut self, now: Timestamp) {
         let now = now.max(self.now);
+        let passed = u64::try_from(now.millis_since(self.now)).unwrap_or(0);
+        self.slot_millis += self.slots.active().saturating_mul(passed);
         while let Some(end) = self.slots.next_end(now) {
             self.run_to(end);
             self.slots.sweep(end);
@@ -213,6 +230,15 @@ impl Line {
         self.slots.sweep(now);
         if !self.retrying.is_empty() {
             self.retrying.retain(|_, until| *until > now);
+        }
+    }
+
+    /// A slot ended before its time. What is measured forgets by halves.
+    fn ended_early(&mut self) {
+        self.early_ends += 1;
+        if self.early_ends >= EARLY_ENDS_MEMORY {
+            self.early_ends /= 2;
+            self.slot_millis /= 2;
         }
     }
 
@@ -254,6 +280,8 @@ pub(crate) fn steps_kept_millis(settings: &QueueSettings) -> i64 {
     claim + back
 }
 
+#[cfg(test)]
+mod crowd;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Where somebody stands in line, as `/me` tells it.
-use crate::store::PlaceStatus;
-use ledger::{QueueSettings, QueueState, Timestamp};
+use crate::outlook::{Pace, PollTable, look_after_millis, row_millis};
+use crate::store::{PlaceStatus, QueueSnapshot};
+use crate::wait::{Eta, eta};
+use ledger::{QueueState, Timestamp, people_ahead};
 use serde::Serialize;
 
-/// How often somebody who was called polls, in milliseconds, where the table says more.
+/// How often somebody who was called looks, in milliseconds, where the table says more.
 const READY_POLL_MS: u64 = 2_000;
 
 /// The state of one place in line.
@@ -24,20 +26,15 @@ pub enum PlaceState {
     Closed,
 }
 
-/// A range of seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Eta {
-    pub min: u64,
-    pub max: u64,
-}
-
 /// The answer of `/me`, of a join, and of each server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Standing {
     pub state: PlaceState,
     pub entry: u64,
     pub number: Option<u64>,
-    /// How many are before this place; 0 once called.
+    /// The last number called, as far as this answer knows: clients keep the greatest they saw.
+    pub now_serving: u64,
+    /// How many are before this place and not called yet. It never grows.
     pub ahead: Option<u64>,
     pub eta_seconds: Option<Eta>,
     pub paused: bool,
@@ -50,13 +47,21 @@ pub struct Standing {
 /// What a standing follows from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StandingInputs<'a> {
-    pub(crate) settings: QueueSettings,
+    pub(crate) snapshot: QueueSnapshot,
     pub(crate) opens_at: Timestamp,
-    pub(crate) now_serving: u64,
-    pub(crate) active: u64,
     pub(crate) sold_out: bool,
-    pub(crate) poll: &'a [(Option<u64>, u64)],
+    pub(crate) slow: bool,
+    pub(crate) poll: &'a PollTable,
     pub(crate) now: Timestamp,
+}
+
+impl Standing {
+    /// This standing, as the answer to a claim that was refused for so long.
+    pub(crate) fn asked_again_after(self, millis: Option<i64>) -> Self {
+        let called = matches!(self.state, PlaceState::Ready | PlaceState::Returning);
+        let after = millis.and_then(|millis| u64::try_from(millis).ok()).filter(|_| called);
+        Self { poll_after_ms: after.unwrap_or(self.poll_after_ms), ..self }
+    }
 }
 
 impl StandingInputs<'_> {
@@ -69,15 +74,18 @@ impl StandingInputs<'_> {
     ) -> Standing {
         let state = self.state(place);
         let ahead = match state {
-            PlaceState::PreQueue | PlaceState::Waiting | PlaceState::SoldOut => {
-                number.map(|number| number.saturating_sub(self.now_serving + 1))
+            // A queue that is closed, or has sold out, may go on: nobody is moved up and back.
+            PlaceState::PreQueue
+            | PlaceState::Waiting
+            | PlaceState::SoldOut
+            | PlaceState::Closed => {
+                number.map(|number| people_ahead(number, self.snapshot.now_serving))
             }
             PlaceState::Ready
             | PlaceState::Returning
             | PlaceState::Admitted
             | PlaceState::Missed
-            | PlaceState::Done
-            | PlaceState::Closed => Some(0),
+            | PlaceState::Done => Some(0),
         };
         let waits = matches!(state, PlaceState::PreQueue | PlaceState::Waiting);
         let (claim, back) = self.windows_left(state, place);
@@ -93,9 +101,10 @@ impl StandingInputs<'_> {
             state,
             entry,
             number,
+            now_serving: self.snapshot.now_serving,
             ahead,
             eta_seconds: ahead.filter(|_| waits).and_then(|ahead| self.eta(ahead)),
-            paused: self.settings.state == QueueState::Paused,
+            paused: self.snapshot.settings.state == QueueState::Paused,
             ready_expires_in: claim,
             return_expires_in: back,
             session_expires_in: session,
@@ -112,7 +121,7 @@ impl StandingInputs<'_> {
             | PlaceStatus::Returning { .. }
             | PlaceStatus::Missed => {}
         }
-        if self.settings.state == QueueState::Closed {
+        if self.snapshot.settings.state == QueueState::Closed {
             return PlaceState::Closed;
         }
         if *place == PlaceStatus::Missed {
@@ -121,7 +130,7 @@ impl StandingInputs<'_> {
         if self.sold_out {
             return PlaceState::SoldOut;
         }
-        if self.settings.state == QueueState::PreQueue {
+        if self.snapshot.settings.state == QueueState::PreQueue {
             return PlaceState::PreQueue;
         }
         match place {
@@ -136,7 +145,7 @@ impl StandingInputs<'_> {
 
     /// Seconds left to claim with room kept, and to claim at all.
     fn windows_left(&self, state: PlaceState, place: &PlaceStatus) -> (Option<i64>, Option<i64>) {
-        let back = i64::from(self.settings.return_seconds);
+        let back = i64::from(self.snapshot.settings.return_seconds);
         match place {
             PlaceStatus::Ready { left_millis } if state == PlaceState::Ready => {
                 let claim = seconds(*left_millis);
@@ -154,45 +163,34 @@ impl StandingInputs<'_> {
         }
     }
 
-    /// When this place may be called. At the earliest, everyone ahead passes at the rate and
-    /// slots are always free; at the latest, whoever finds no free slot waits until those before
-    /// them have used up their whole sessions. Unknown while the queue is paused or lets nobody in.
     fn eta(&self, ahead: u64) -> Option<Eta> {
-        let QueueSettings { state, rate_per_minute, capacity, session_seconds, .. } = self.settings;
-        let opening = match state {
-            QueueState::Open => 0,
-            QueueState::PreQueue => self.opens_at.seconds_left(self.now),
-            QueueState::Paused | QueueState::Closed => return None,
-        };
-        let opening = u64::try_from(opening).unwrap_or(0);
-        let by_rate = (ahead.saturating_mul(60)).div_ceil(nonzero(rate_per_minute)?);
-        let free = u64::from(capacity).saturating_sub(self.active);
-        let without_slot = (ahead + 1).saturating_sub(free);
-        let by_slots =
-            without_slot.saturating_mul(u64::from(session_seconds)).div_ceil(nonzero(capacity)?);
-        Some(Eta { min: opening + by_rate, max: opening + by_rate.max(by_slots) })
+        // Nobody is called while the stages behind are overloaded.
+        if self.slow {
+            return None;
+        }
+        eta(&self.snapshot, self.opens_at, self.now, ahead)
     }
 
     fn poll_after_ms(&self, state: PlaceState, ahead: Option<u64>) -> u64 {
-        let nearest = self.poll.first().map_or(READY_POLL_MS, |row| row.1);
+        let window = u64::from(self.snapshot.settings.claim_window_seconds) * 1_000;
         match state {
             PlaceState::PreQueue | PlaceState::Waiting => {
-                let ahead = ahead.unwrap_or(u64::MAX);
-                let row = self.poll.iter().find(|row| row.0.is_none_or(|most| ahead <= most));
-                row.map_or(READY_POLL_MS, |row| row.1)
+                let row = row_millis(self.poll, ahead.unwrap_or(u64::MAX));
+                // Whoever has no number yet may be the first.
+                let soonest = |pace: Pace| pace.soonest_millis(ahead.unwrap_or(0));
+                let pace = Pace::of(&self.snapshot, self.opens_at, self.now);
+                pace.map_or(row, |pace| look_after_millis(row, soonest(pace), window))
             }
-            PlaceState::Ready | PlaceState::Returning => nearest.min(READY_POLL_MS),
+            PlaceState::Ready | PlaceState::Returning => {
+                look_after_millis(row_millis(self.poll, 0), READY_POLL_MS, window)
+            }
             PlaceState::Admitted
             | PlaceState::Missed
             | PlaceState::Done
             | PlaceState::SoldOut
-            | PlaceState::Closed => self.poll.last().map_or(READY_POLL_MS, |row| row.1),
+            | PlaceState::Closed => row_millis(self.poll, u64::MAX),
         }
     }
-}
-
-fn nonzero(value: u32) -> Option<u64> {
-    (value > 0).then_some(u64::from(value))
 }
 
 /// Rounded up, as all that expires.

@@ -83,7 +83,11 @@ pub struct Grant {
 pub enum SlotAnswer {
     /// A new slot, or the account's live one.
     Granted(Grant),
-    NotYet(NotYet),
+    NotYet {
+        why: NotYet,
+        /// When a called place should ask again, in milliseconds; others do as whoever looks.
+        ask_after_millis: Option<i64>,
+    },
     /// The place was claimed by another account.
     TokenUsed,
     /// The place was missed or left, or its session is over.
@@ -91,6 +95,12 @@ pub enum SlotAnswer {
     Closed,
     /// No leased number is left for somebody who goes straight through.
     NoNumbers,
+}
+
+impl From<NotYet> for SlotAnswer {
+    fn from(why: NotYet) -> Self {
+        Self::NotYet { why, ask_after_millis: None }
+    }
 }
 
 /// Why no slot was given for now.
@@ -150,6 +160,14 @@ pub enum PlaceStatus {
     Done,
 }
 
+/// How many ends of slots a snapshot has.
+pub const ENDS_SHOWN: usize = 9;
+
+/// Which of `active` slots, in the order of their ends, the `nth` shown end is of.
+pub(crate) fn end_shown(nth: usize, active: u64) -> u64 {
+    active.saturating_sub(1) * nth as u64 / (ENDS_SHOWN as u64 - 1)
+}
+
 /// The queue as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSnapshot {
@@ -160,8 +178,20 @@ pub struct QueueSnapshot {
     pub now_serving: u64,
     /// Slots in use.
     pub active: u64,
-    /// Whether places were given up before they were called.
-    pub left_waiting: bool,
+    /// Called in an open window or about to be, or late and about to ask again: the next room is
+    /// theirs.
+    pub called: u64,
+    /// How many of a thousand called come, as measured.
+    pub showing_permille: u64,
+    /// Places that were given up and not called yet.
+    pub left_waiting: u64,
+    /// Slots that ended before their time, and for how many milliseconds slots were in use all
+    /// together, recently.
+    pub early_ends: u64,
+    pub slot_millis: u64,
+    /// When slots in use end at the latest: the first, the last, and evenly many between, by
+    /// [`ENDS_SHOWN`]. All the same moment where none is in use, or where a place was asked for.
+    pub ends: [Timestamp; ENDS_SHOWN],
     /// Granting time since the last step, while somebody waits.
     pub head_age_millis: i64,
 }

@@ -19,8 +19,8 @@ use waiting_room::{
 answer! {
     /// A place in line with the token that proves it.
     struct JoinedShown<'a> as "Joined", such as
-        r#"{"token": "eyJhbGciOi.eyJzdWIi.c2ln", "state": "waiting", "entry": 17, "number": 17, "ahead": 16,
-            "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
+        r#"{"token": "eyJhbGciOi.eyJzdWIi.c2ln", "state": "waiting", "entry": 17, "number": 17, "now_serving": 0,
+            "ahead": 16, "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
             "return_expires_in": null, "session_expires_in": null, "poll_after_ms": 2000}"# {
         /// Proves the place; browsers get it as a cookie too. Whoever shows it has the place.
         token: &'a str,
@@ -28,7 +28,11 @@ answer! {
         entry: u64,
         /// The place's number in line; null until numbers are drawn.
         number: Option<u64>,
-        /// How many are before this place, 0 once called; null where nobody knows.
+        /// The last number called, as far as this answer knows. Nodes hear of it one after the
+        /// other: keep the greatest you saw.
+        now_serving: u64,
+        /// How many are before this place and not called yet: number - now_serving - 1, 0 once
+        /// called, null where nobody knows. It never grows.
         ahead: Option<u64>,
         /// How long it may take; null where nobody knows.
         eta_seconds: Option<Eta>,
@@ -50,8 +54,8 @@ answer! {
 describe! {
     /// Where a place in line stands.
     Standing as "Standing", such as
-        r#"{"state": "waiting", "entry": 17, "number": 17, "ahead": 16,
-            "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
+        r#"{"state": "waiting", "entry": 17, "number": 17, "now_serving": 0,
+            "ahead": 16, "eta_seconds": {"min": 8, "max": 40}, "paused": false, "ready_expires_in": null,
             "return_expires_in": null, "session_expires_in": null, "poll_after_ms": 2000}"# {
         /// Where the place stands.
         state: PlaceState,
@@ -59,7 +63,11 @@ describe! {
         entry: u64,
         /// The place's number in line; null until numbers are drawn.
         number: Option<u64>,
-        /// How many are before this place, 0 once called; null where nobody knows.
+        /// The last number called, as far as this answer knows. Nodes hear of it one after the
+        /// other: keep the greatest you saw.
+        now_serving: u64,
+        /// How many are before this place and not called yet: number - now_serving - 1, 0 once
+        /// called, null where nobody knows. It never grows.
         ahead: Option<u64>,
         /// How long it may take; null where nobody knows.
         eta_seconds: Option<Eta>,
@@ -118,7 +126,8 @@ shape! {
         opens_at: Time,
         /// When this was so.
         as_of: Time,
-        /// The last number that was called.
+        /// The last number that was called. A place whose number is not above it may claim; before
+        /// any other are number - now_serving - 1 people at most. It never falls.
         now_serving: u64,
         /// How many have joined.
         joined: u64,
@@ -362,6 +371,7 @@ fn placed(
         token,
         entry: standing.entry,
         number: standing.number,
+        now_serving: standing.now_serving,
         ahead: standing.ahead,
         eta_seconds: standing.eta_seconds,
         state: standing.state,

@@ -100,6 +100,31 @@ async fn a_place_is_kept_by_its_token() {
 }
 
 #[tokio::test]
+async fn a_place_and_the_public_status_say_how_many_are_ahead_by_one_formula() {
+    let fixture = Fixture::open().await;
+    let event = fixture.event(json!({ "total_seats": 9, "queue": { "capacity": 1 } })).await;
+    for _ in 0..3 {
+        join(&fixture, &event).await;
+    }
+    let path = format!("/api/queue/{event}/join");
+    let joined = fixture.request("POST", &path).send().await.expect(201).json();
+    let token = joined["token"].as_str().unwrap();
+    let me = fixture.request("GET", &format!("/api/queue/{event}/me"));
+    let me = me.header("queue-token", token).send().await.expect(200).json();
+    // The node's status follows a moment after the step.
+    while fixture.get(&format!("/api/queue/{event}")).await.json()["now_serving"] != 1 {
+        tokio::task::yield_now().await;
+    }
+    for told in [&joined, &me] {
+        let number = told["number"].as_u64().unwrap();
+        let now_serving = told["now_serving"].as_u64().unwrap();
+        assert_eq!((number, now_serving), (4, 1), "{told}");
+        assert_eq!(told["ahead"], ledger::people_ahead(number, now_serving), "{told}");
+        assert_eq!(told["ahead"], 2, "whoever is called is not ahead: {told}");
+    }
+}
+
+#[tokio::test]
 async fn cookies_are_secure_where_tls_ends_in_front() {
     let fixture = Fixture::with(|config| config.cookies_secure = true).await;
     let event = paused(&fixture).await;

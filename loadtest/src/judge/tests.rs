@@ -37,10 +37,13 @@ fn joined(index: u32, number: u64, started: u64, ended: u64) -> History {
 }
 
 fn seen(mut history: History, number: u64, aheads: &[u64]) -> History {
-    let sighting =
-        |&ahead: &u64| Sighting { entry: number, number: Some(number), ahead: Some(ahead) };
-    history.sightings.extend(aheads.iter().map(sighting));
+    history.sightings.extend(aheads.iter().map(|&ahead| told(number, ahead, number)));
     history
+}
+
+fn told(number: u64, ahead: u64, at_most: u64) -> Sighting {
+    let (ahead, at_most) = (Some(ahead), Some(at_most));
+    Sighting { entry: number, number: Some(number), ahead, at_most }
 }
 
 fn check(verdict: &Verdict, breaches: &[&str], case: &str) {
@@ -120,7 +123,7 @@ fn i8_places_and_tickets_are_there() {
     let wrong = r#"booking bkg_1: 2 tickets for ["a", "b"]"#;
     let one = r#"booking bkg_1: 1 tickets for ["a", "b"]"#;
     let moved = "person 1: (7, Some(7)) became \
-        Sighting { entry: 8, number: Some(8), ahead: Some(0) }";
+        Sighting { entry: 8, number: Some(8), ahead: Some(0), at_most: Some(8) }";
     for (case, history, breaches) in [
         ("all there", bought(&["b", "a"], 2), vec![]),
         ("another seat", bought(&["a", "c"], 2), vec![wrong]),
@@ -158,6 +161,21 @@ fn i9_numbers_are_given_once_and_in_order() {
             true,
             vec![seen(joined(1, 9, 0, 1), 9, &[8, 2, 3])],
             vec!["person 1: 2 ahead grew to 3"],
+        ),
+        (
+            "fewer than by number: some have left",
+            true,
+            vec![History {
+                sightings: vec![told(9, 5, 8), told(9, 5, 7), told(9, 2, 2)],
+                ..joined(1, 9, 0, 1)
+            }],
+            vec![],
+        ),
+        (
+            "more than the public status leaves",
+            true,
+            vec![History { sightings: vec![told(140, 138, 137)], ..joined(1, 140, 0, 1) }],
+            vec!["person 1: 137 ahead grew to 138"],
         ),
     ] {
         check(&fair_order(&histories, one_node), &breaches, case);

@@ -2,10 +2,11 @@
 use super::person::{Exit, Person, Step, read, unexpected};
 use super::plan::Persona;
 use crate::canaries::Secret;
-use crate::history::{End, Joined, Micros, Sighting};
+use crate::history::{Called, End, Joined, Micros, Sighting, WaitTold};
 use crate::http::{Answer, Request};
 use crate::latency::Route;
 use ledger::audit::Invariant;
+use ledger::people_ahead;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
@@ -20,9 +21,18 @@ pub(super) struct Place {
     pub(super) token: String,
     entry: u64,
     number: Option<u64>,
+    now_serving: u64,
     ahead: Option<u64>,
+    eta_seconds: Option<Eta>,
     state: String,
     poll_after_ms: u64,
+}
+
+/// A range of seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Eta {
+    min: u64,
+    max: u64,
 }
 
 /// The right to be in the shop.
@@ -46,7 +56,9 @@ struct OwnStatus {
     state: String,
     entry: u64,
     number: Option<u64>,
+    now_serving: u64,
     ahead: Option<u64>,
+    eta_seconds: Option<Eta>,
     poll_after_ms: u64,
 }
 
@@ -82,7 +94,8 @@ impl Person {
         let (entry, number) = (place.entry, place.number);
         self.history.joined = Some(Joined { entry, number, started, ended: self.sale.now() });
         self.history.was_given(Secret::QueueToken, &place.token);
-        self.saw(entry, number, place.ahead);
+        self.was_told(entry, number, place.ahead, place.now_serving);
+        self.was_promised(place.eta_seconds);
         if self.plan.persona == Persona::DoubleClicker {
             self.join_again(&place).await?;
         }
@@ -102,7 +115,7 @@ impl Person {
         );
         if answer.status == 200 {
             let same: Place = read(Route::Join, &answer)?;
-            self.saw(same.entry, same.number, same.ahead);
+            self.was_told(same.entry, same.number, same.ahead, same.now_serving);
         }
         Ok(())
     }
@@ -111,7 +124,6 @@ impl Person {
     pub(super) async fn wait_to_be_called(&mut self, place: &Place) -> Step<()> {
         let mut wait = Duration::from_millis(place.poll_after_ms);
         let mut called = place.state == "ready";
-        let mut greatest = 0;
         let mut looks = 0;
         loop {
             if self.plan.persona == Persona::LeavesLine && looks >= self.plan.looks {
@@ -120,23 +132,28 @@ impl Person {
             if called {
                 return Ok(());
             }
+            let looked = self.sale.now();
             self.pause_in_line(wait).await?;
             looks += 1;
             let status = self.look().await?;
-            greatest = status.now_serving.max(greatest);
+            self.now_serving = status.now_serving.max(self.now_serving);
             // Before a draw there is no number to compare, and only `/me` knows more; the same
             // goes for whether seats that are not free are sold or merely held.
             let Some(number) = place.number.filter(|_| status.seats_available != Some(0)) else {
                 (called, wait) = self.look_at_own_status(place).await?;
+                if called {
+                    self.history.called = Some(Called { looked, heard: self.sale.now() });
+                }
                 continue;
             };
             if status.state == "closed" {
                 return Err(Exit::Ended(End::Refused));
             }
-            let ahead = number.saturating_sub(greatest);
-            self.saw(place.entry, place.number, Some(ahead));
-            called = ahead == 0;
-            wait = status.interval(ahead);
+            called = number <= self.now_serving;
+            if called {
+                self.history.called = Some(Called { looked, heard: self.sale.now() });
+            }
+            wait = status.interval(people_ahead(number, self.now_serving));
         }
     }
 
@@ -149,6 +166,7 @@ impl Person {
         }
         loop {
             let asked = self.sale.now();
+            self.history.claims += 1;
             let answer = self.claim_as(&self.login.clone(), &place.token).await?;
             match (answer.status, answer.code().as_str()) {
                 (200, _) => {
@@ -199,7 +217,8 @@ impl Person {
     /// Reads an answer about the own place: whether it may claim, and when to look again.
     fn read_own_status(&mut self, route: Route, answer: &Answer) -> Step<(bool, Duration)> {
         let own: OwnStatus = read(route, answer)?;
-        self.saw(own.entry, own.number, own.ahead);
+        self.was_told(own.entry, own.number, own.ahead, own.now_serving);
+        self.was_promised(own.eta_seconds);
         let called = match own.state.as_str() {
             "ready" | "returning" | "admitted" => true,
             "sold_out" => return Err(Exit::Ended(End::Left)),
@@ -231,8 +250,18 @@ impl Person {
         Ok(())
     }
 
-    fn saw(&mut self, entry: u64, number: Option<u64>, ahead: Option<u64>) {
-        let sighting = Sighting { entry, number, ahead };
+    fn was_promised(&mut self, eta: Option<Eta>) {
+        let Some(Eta { min, max }) = eta else { return };
+        let told = self.sale.now();
+        self.history.waits.push(WaitTold { told, least_seconds: min, most_seconds: max });
+    }
+
+    /// The server told of the own place. How many are ahead is judged beside what the greatest
+    /// `now_serving` seen so far leaves.
+    fn was_told(&mut self, entry: u64, number: Option<u64>, ahead: Option<u64>, now_serving: u64) {
+        self.now_serving = now_serving.max(self.now_serving);
+        let at_most = number.map(|number| people_ahead(number, self.now_serving));
+        let sighting = Sighting { entry, number, ahead, at_most };
         if self.history.sightings.last() != Some(&sighting) {
             self.history.sightings.push(sighting);
         }

@@ -29,6 +29,8 @@ pub(crate) struct Person {
     /// Somebody else's login token, for those who share.
     pub(super) friend: Option<Arc<str>>,
     pub(super) history: History,
+    /// The greatest that was seen.
+    pub(super) now_serving: u64,
     rng: StdRng,
     /// When the next request should have been sent; its latency counts from then.
     due: Option<Instant>,
@@ -43,7 +45,7 @@ impl Person {
     ) -> Self {
         let rng = StdRng::seed_from_u64(plan.seed);
         let history = History::new(plan.index);
-        Self { sale, plan, login, friend, history, rng, due: None }
+        Self { sale, plan, login, friend, history, now_serving: 0, rng, due: None }
     }
 
     /// Lives the whole visit and tells what was seen.

@@ -1,5 +1,6 @@
 //! The report's JSON, field by field, and how the clients' verdicts meet the audit's.
 use super::*;
+use crate::history::{Called, WaitTold};
 use crate::scenario::Wanted;
 use std::time::Duration;
 
@@ -21,7 +22,10 @@ fn report() -> Report {
         capacity: Some(50),
         seed: 7,
     });
-    let mut buyer = History { end: End::Confirmed, admitted: true, ..History::new(0) };
+    let called = Some(Called { looked: 9_000_000, heard: 10_000_000 });
+    let (end, claims) = (End::Confirmed, 2);
+    let mut buyer = History { end, admitted: true, called, claims, ..History::new(0) };
+    buyer.waits.push(WaitTold { told: 0, least_seconds: 6, most_seconds: 11 });
     buyer.bookings.push(crate::history::BookingSeen {
         booking: "bkg".to_owned(),
         seats: vec!["a".to_owned()],
@@ -75,6 +79,7 @@ fn a_run_passes_only_without_breach_and_error() {
     for spoil in [
         |report: &mut Report| report.errors = 1,
         |report: &mut Report| report.oversold = 1,
+        |report: &mut Report| (report.admitted, report.claims) = (1_000, 3_001),
         |report: &mut Report| report.faults = BTreeMap::from([("x".to_owned(), 1)]),
         |report: &mut Report| {
             report.invariants.get_mut(&Invariant::I1).unwrap().verdict = Standing::Broken;

@@ -89,13 +89,22 @@ local function answer(number, answered)
   if answered and one.answered < one.called then
     one.answered = one.answered + 1
     line.outstanding = line.outstanding - open
+    -- Whoever comes late did come.
+    line.seen_answered = math.min(line.seen_answered + 1 - open, line.seen_called)
   elseif not answered and one.answered > 0 then
     one.answered = one.answered - 1
     line.outstanding = line.outstanding + open
+    line.seen_answered = math.max(0, line.seen_answered - 1 + open)
   else
     return
   end
   set_call(one)
+end
+
+-- The last number of the calls whose windows have passed.
+local function closed_to()
+  if line.call_open > line.call_first then return get_call(line.call_open - 1).upto end
+  return line.missed_to
 end
 
 local function showing_permille()

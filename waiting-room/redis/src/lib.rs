@@ -24,8 +24,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waiting_room::backend::Image;
 use waiting_room::{
-    ClaimOutcome, CopyRef, Grant, NotYet, PlaceStatus, QueueLoad, QueueSnapshot, QueueStore,
-    Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
+    ClaimOutcome, CopyRef, ENDS_SHOWN, Grant, NotYet, PlaceStatus, QueueLoad, QueueSnapshot,
+    QueueStore, Reserve, Reserved, SettingsChange, SlotAnswer, SlotRequest,
 };
 
 /// [`QueueStore`] on Redis. Clones share one connection.
@@ -265,18 +265,23 @@ fn reserved(reply: &mut Reply) -> Result<Reserved, StoreError> {
 fn taken(reply: &mut Reply) -> Result<SlotAnswer, StoreError> {
     let refusal = reply.word(|word| match word {
         "granted" => Some(None),
-        "waiting" => Some(Some(SlotAnswer::NotYet(NotYet::Waiting))),
-        "paused" => Some(Some(SlotAnswer::NotYet(NotYet::Paused))),
-        "full" => Some(Some(SlotAnswer::NotYet(NotYet::Full))),
-        "rate" => Some(Some(SlotAnswer::NotYet(NotYet::Rate))),
+        "waiting" => Some(Some(NotYet::Waiting.into())),
+        "paused" => Some(Some(NotYet::Paused.into())),
+        "full" => Some(Some(NotYet::Full.into())),
+        "rate" => Some(Some(NotYet::Rate.into())),
         "token_used" => Some(Some(SlotAnswer::TokenUsed)),
         "over" => Some(Some(SlotAnswer::Over)),
         "closed" => Some(Some(SlotAnswer::Closed)),
         "no_numbers" => Some(Some(SlotAnswer::NoNumbers)),
         _ => None,
     })?;
-    if let Some(refusal) = refusal {
-        return Ok(refusal);
+    match refusal {
+        None => {}
+        Some(SlotAnswer::NotYet { why, .. }) => {
+            let after = reply.whole()?;
+            return Ok(SlotAnswer::NotYet { why, ask_after_millis: (after > 0).then_some(after) });
+        }
+        Some(refusal) => return Ok(refusal),
     }
     Ok(SlotAnswer::Granted(Grant {
         number: reply.count()?,
@@ -304,7 +309,18 @@ fn snapshot(reply: &mut Reply) -> Result<QueueSnapshot, StoreError> {
         joined: reply.count()?,
         now_serving: reply.count()?,
         active: reply.count()?,
-        left_waiting: reply.yes()?,
+        called: reply.count()?,
+        showing_permille: reply.count()?,
+        left_waiting: reply.count()?,
+        early_ends: reply.count()?,
+        slot_millis: reply.count()?,
+        ends: {
+            let mut ends = [Timestamp::default(); ENDS_SHOWN];
+            for end in &mut ends {
+                *end = reply.time()?;
+            }
+            ends
+        },
         head_age_millis: reply.whole()?,
     })
 }

@@ -64,6 +64,8 @@ fn counters(image: &Image) -> Vec<String> {
         ("pending", "0".to_owned()),
         ("rate_units", image.rate_units.to_string()),
         ("budget_units", image.budget_units.to_string()),
+        ("early_ends", "0".to_owned()),
+        ("slot_millis", "0".to_owned()),
         ("granting_millis", image.granting_millis.to_string()),
         ("call_first", "0".to_owned()),
         ("call_open", calls.open_from.to_string()),

@@ -6,11 +6,19 @@ if line.now_serving < line.given then
   local last = line.call_first < line.call_next and get_call(line.call_next - 1).at or 0
   head_age = math.max(0, line.granting_millis - last)
 end
-local left_ahead = call('ZRANGEBYSCORE', LEFT, '(' .. int(line.now_serving), '+inf',
-  'LIMIT', 0, 1)[1]
 local looked = { 1, line.state, line.rate_per_minute, line.capacity, line.claim_window_seconds,
   line.return_seconds, line.session_seconds, line.revision, line.given, line.now_serving, active(),
-  left_ahead and 1 or 0, head_age }
+  line.outstanding + line.pending + call('ZCARD', RETRYING), showing_permille(),
+  call('ZCOUNT', LEFT, '(' .. int(line.now_serving), '+inf'), line.early_ends, line.slot_millis }
+for nth = 0, ENDS_SHOWN - 1 do
+  local end_ms
+  if ARGV[3] == '' and active() > 0 then
+    local rank = int(math.floor((active() - 1) * nth / (ENDS_SHOWN - 1)))
+    end_ms = tonumber(call('ZRANGE', ENDS, rank, rank, 'WITHSCORES')[2])
+  end
+  looked[#looked + 1] = end_ms or 0
+end
+looked[#looked + 1] = head_age
 if ARGV[3] ~= '' then
   local stands, left, slot = place(tonumber(ARGV[3]))
   looked[#looked + 1] = stands

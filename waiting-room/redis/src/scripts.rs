@@ -21,7 +21,7 @@ pub(super) struct Tasks {
 }
 
 /// What only the scripts keep to. The other bounds are the pure core's, see [`BOUNDS`].
-const SCRIPT_BOUNDS: [(&str, u64); 4] = [
+const SCRIPT_BOUNDS: [(&str, u64); 5] = [
     // The most slots that one call forgets, so that none takes long.
     ("FORGET_MAX", 100),
     // How long a failure is known, so that one that is reported twice counts once.
@@ -30,6 +30,8 @@ const SCRIPT_BOUNDS: [(&str, u64); 4] = [
     ("NODES_MAX", 256),
     // The most arguments that one command is given: Lua's stack holds twice as many.
     ("ARGUMENTS_MAX", 4_000),
+    // How many ends of slots a look tells.
+    ("ENDS_SHOWN", waiting_room::ENDS_SHOWN as u64),
 ];
 
 /// The bounds, as every script begins.
@@ -61,7 +63,8 @@ impl Tasks {
             publish: task!("publishing a step",
                 "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "publish.lua"),
             take: task!("taking a slot",
-                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "place.lua", "take.lua"),
+                "numbers.lua", "calls.lua", "slots.lua", "pace.lua", "place.lua", "asking.lua",
+                "take.lua"),
             settle: task!("settling a slot",
                 "numbers.lua", "calls.lua", "slots.lua", "settle.lua"),
             look: task!("looking at a queue",

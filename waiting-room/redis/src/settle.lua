@@ -46,6 +46,11 @@ elseif slot and what == 'failed' then
 elseif slot and what == 'ended' and slot.committed == 1 and is_live(number) then
   call('ZREM', ENDS, int(number))
   forget_account(slot)
+  line.early_ends = line.early_ends + 1
+  if line.early_ends >= EARLY_ENDS_MEMORY then
+    line.early_ends = math.floor(line.early_ends / 2)
+    line.slot_millis = math.floor(line.slot_millis / 2)
+  end
 end
 keep_line()
 return { 1 }

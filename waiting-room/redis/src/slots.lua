@@ -74,6 +74,7 @@ end
 local function advance()
   local now = math.max(server_millis(), line.now)
   if now > line.now then
+    line.slot_millis = line.slot_millis + active() * (now - line.now)
     line.granting_millis = line.granting_millis + granting_until(now)
     local grown = (now - line.now) * line.rate_per_minute
     local most = burst(line.rate_per_minute)

@@ -39,9 +39,10 @@ local function why_waiting()
 end
 
 -- Somebody late was refused: the next room is theirs, who were in line before the others.
-local function prefer_retry()
+local function prefer_retry(after)
   if call('ZCARD', RETRYING) < RETRY_PRIORITY_MAX or call('ZSCORE', RETRYING, int(number)) then
-    call('ZADD', RETRYING, int(line.now + RETRY_PRIORITY_MILLIS), int(number))
+    local millis = after + math.floor(after / 4) + RETRY_PRIORITY_MILLIS
+    call('ZADD', RETRYING, int(line.now + millis), int(number))
   end
 end
 
@@ -55,16 +56,17 @@ local function claim()
   local live = of_account(account)
   if live then return grant(live) end
   if line.state == 'closed' then return { 1, 'closed' } end
-  local stands = place(number)
-  if stands == 'waiting' then return { 1, why_waiting() } end
+  local stands, left_millis = place(number)
+  if stands == 'waiting' then return { 1, why_waiting(), 0 } end
   if stands == 'missed' or stands == 'done' then return { 1, 'over' } end
-  if not fresh then return { 1, 'waiting' } end
+  if not fresh then return { 1, 'waiting', 0 } end
   local certain = not is_doubtful(number)
   local kept = certain and stands == 'ready'
   local why = refusal() or (not kept and free_for_calls() == 0 and 'full') or nil
   if why then
-    if not kept then prefer_retry() end
-    return { 1, why }
+    local after = ask_after(why, number, kept, kept and left_millis or claim_millis())
+    if not kept then prefer_retry(after) end
+    return { 1, why, after }
   end
   line.rate_units = line.rate_units - TOKEN
   -- Nobody paid for one whose room was not kept when the line was called.
@@ -78,10 +80,10 @@ local function walk_in()
   local live = of_account(account)
   if live then return grant(live) end
   if line.state == 'closed' then return { 1, 'closed' } end
-  if not fresh or not nobody_waits() then return { 1, 'waiting' } end
+  if not fresh or not nobody_waits() then return { 1, 'waiting', 0 } end
   local why = refusal()
-  if why then return { 1, why } end
-  if callable() == 0 then return { 1, 'waiting' } end
+  if why then return { 1, why, 0 } end
+  if callable() == 0 then return { 1, 'waiting', 0 } end
   local first, given = give_numbers(1)
   if given == 0 then return { 1, 'no_numbers' } end
   line.rate_units = line.rate_units - TOKEN

@@ -21,6 +21,8 @@ bounds! {
     PRIOR: u64 = 20;
     /// The measure forgets by halves beyond so many calls.
     MEMORY: u64 = 1_000;
+    /// So does the measure of how soon slots end.
+    EARLY_ENDS_MEMORY: u64 = 256;
     /// In thousandths. However few come, at most four are called for one slot.
     SHOWING_MIN: u64 = 250;
     /// How long a slot that is over is remembered: until then its token answers `done` or
@@ -30,6 +32,9 @@ bounds! {
     LEFT_MAX: usize = 100_000;
     /// The most late comers who have priority when they try again.
     RETRY_PRIORITY_MAX: usize = 1_000;
-    /// For how long: more than the longest pause between the polls of somebody near the head.
-    RETRY_PRIORITY_MILLIS: i64 = 5_000;
+    /// For how long after the time at which they were told to ask again, and for a quarter of that
+    /// time: clients spread their requests.
+    RETRY_PRIORITY_MILLIS: i64 = 2_000;
+    /// Nobody is told to ask again sooner.
+    ASK_MILLIS_MIN: i64 = 1_000;
 }

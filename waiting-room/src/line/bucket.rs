@@ -36,6 +36,13 @@ impl Bucket {
         self.units
     }
 
+    /// How long until there is a whole token, at the rate; 0 when there is, or never will be.
+    pub(super) fn millis_to_token(&self) -> i64 {
+        let lacks = TOKEN.saturating_sub(self.units);
+        let rate = u64::from(self.rate_per_minute);
+        if rate == 0 { 0 } else { i64::try_from(lacks.div_ceil(rate)).unwrap_or(i64::MAX) }
+    }
+
     /// Takes `units` if they are there. They never come back: a claim that fails later must not
     /// let another one through beside those of its own moment.
     pub(super) fn take(&mut self, units: u64) -> bool {

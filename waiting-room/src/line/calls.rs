@@ -123,10 +123,24 @@ impl Calls {
         if answered && call.answered < call.called {
             call.answered += 1;
             self.outstanding -= u64::from(open);
+            if !open {
+                // Whoever comes late did come: late hearing must not look like no-shows, or ever
+                // more are called who find no room.
+                self.seen.1 = (self.seen.1 + 1).min(self.seen.0);
+            }
         } else if !answered && call.answered > 0 {
             call.answered -= 1;
             self.outstanding += u64::from(open);
+            if !open {
+                self.seen.1 = self.seen.1.saturating_sub(1);
+            }
         }
+    }
+
+    /// The last number of the calls whose windows have passed.
+    pub(super) fn closed_to(&self) -> u64 {
+        let last = self.open_from.checked_sub(1).and_then(|at| self.calls.get(at));
+        last.map_or(self.missed_to, |call| call.upto)
     }
 
     pub(super) fn outstanding(&self) -> u64 {
@@ -186,9 +200,15 @@ mod tests {
         assert_eq!((calls.outstanding(), calls.called(15)), (0, Called::At(100)));
         calls.answer(4, true);
         assert_eq!(calls.outstanding(), 0, "late comers take no kept room");
+        assert_eq!(calls.closed_to(), 20);
         calls.advance(3_100, WINDOWS);
         assert_eq!(calls.called(15), Called::TooLongAgo);
-        assert_eq!(calls, Calls { missed_to: 20, seen: (20, 2), ..Calls::default() });
+        assert_eq!(
+            calls,
+            Calls { missed_to: 20, seen: (20, 3), ..Calls::default() },
+            "late, but here"
+        );
+        assert_eq!(calls.closed_to(), 20);
     }
 
     #[test]

@@ -31,22 +31,23 @@ impl Line {
             return SlotAnswer::Closed;
         }
         match self.place(number) {
-            PlaceStatus::Waiting => return SlotAnswer::NotYet(self.why_waiting()),
+            PlaceStatus::Waiting => return self.why_waiting().into(),
             PlaceStatus::Missed | PlaceStatus::Done => return SlotAnswer::Over,
             PlaceStatus::Admitted { .. }
             | PlaceStatus::Ready { .. }
             | PlaceStatus::Returning { .. } => {}
         }
         if !request.fresh {
-            return SlotAnswer::NotYet(NotYet::Waiting);
+            return NotYet::Waiting.into();
         }
         let certain = self.numbers.doubtful_to(number).is_none();
         let kept = certain && matches!(self.place(number), PlaceStatus::Ready { .. });
         if let Some(why) = self.refusal().or_else(|| self.refusal_unkept(kept)) {
+            let after = self.turn(number, kept).ask_after(why);
             if !kept {
-                self.prefer_retry(number);
+                self.prefer_retry(number, after);
             }
-            return SlotAnswer::NotYet(why);
+            return SlotAnswer::NotYet { why, ask_after_millis: Some(after) };
         }
         self.rate.take(TOKEN);
         if !kept {
@@ -69,13 +70,13 @@ impl Line {
             return SlotAnswer::Closed;
         }
         if !request.fresh || !self.nobody_waits() {
-            return SlotAnswer::NotYet(NotYet::Waiting);
+            return NotYet::Waiting.into();
         }
         if let Some(why) = self.refusal() {
-            return SlotAnswer::NotYet(why);
+            return why.into();
         }
         if self.callable() == 0 {
-            return SlotAnswer::NotYet(NotYet::Waiting);
+            return NotYet::Waiting.into();
         }
         let (number, given) = self.numbers.give(1);
         if given == 0 {
@@ -177,9 +178,10 @@ impl Line {
     }
 
     /// Somebody late was refused: the next room is theirs, who were in line before the others.
-    pub(super) fn prefer_retry(&mut self, number: u64) {
+    pub(super) fn prefer_retry(&mut self, number: u64, after_millis: i64) {
         if self.retrying.len() < RETRY_PRIORITY_MAX || self.retrying.contains_key(&number) {
-            self.retrying.insert(number, self.now.plus_millis(RETRY_PRIORITY_MILLIS));
+            let millis = after_millis + after_millis / 4 + RETRY_PRIORITY_MILLIS;
+            self.retrying.insert(number, self.now.plus_millis(millis));
         }
     }
 }

@@ -394,7 +394,7 @@ proptest! {
                 let account = AccountId::parse(&format!("a{next}")).unwrap();
                 match world.line.take(&SlotRequest { account, number: Some(next), fresh: true }, now) {
                     SlotAnswer::Granted(_) => (admitted, next) = (admitted + 1, next + 1),
-                    SlotAnswer::NotYet(_) => break,
+                    SlotAnswer::NotYet { .. } => break,
                     other => prop_assert!(false, "{other:?}"),
                 }
             }

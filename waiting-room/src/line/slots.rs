@@ -1,5 +1,6 @@
 //! Slots: who is in the shop, until when, and who was.
 use super::bounds::REMEMBERED_MILLIS;
+use crate::store::{ENDS_SHOWN, end_shown};
 use ledger::{AccountId, Admission, AdmissionSource, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -42,6 +43,25 @@ impl Slots {
 
     pub(super) fn of_account(&self, account: &AccountId) -> Option<u64> {
         self.live.get(account).copied()
+    }
+
+    pub(super) fn first_end(&self) -> Option<Timestamp> {
+        self.ends.first().map(|end| end.0)
+    }
+
+    /// Evenly many ends from the first to the last.
+    pub(super) fn ends_shown(&self) -> [Timestamp; ENDS_SHOWN] {
+        let mut shown = [Timestamp::default(); ENDS_SHOWN];
+        let mut ends = self.ends.iter().map(|end| end.0).enumerate().peekable();
+        let mut last = Timestamp::default();
+        for (nth, shown) in shown.iter_mut().enumerate() {
+            let rank = usize::try_from(end_shown(nth, self.active())).unwrap_or(usize::MAX);
+            while let Some((_, end)) = ends.next_if(|(at, _)| *at <= rank) {
+                last = end;
+            }
+            *shown = last;
+        }
+        shown
     }
 
     /// The next end, if it has come.

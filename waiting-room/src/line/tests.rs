@@ -125,8 +125,8 @@ fn turn(state: QueueState) -> impl Fn(&mut Sim) {
 #[test]
 fn claims_are_refused_in_this_order() {
     use QueueState::{Closed, Paused, PreQueue};
-    let waiting = SlotAnswer::NotYet(NotYet::Waiting);
-    let paused = SlotAnswer::NotYet(NotYet::Paused);
+    let waiting = SlotAnswer::from(NotYet::Waiting);
+    let paused = SlotAnswer::from(NotYet::Paused);
     check("another's slot", turn(Closed), 1, "z", &SlotAnswer::TokenUsed);
     check("another's past slot", nothing, 2, "z", &SlotAnswer::TokenUsed);
     check("one's own past slot", turn(Closed), 2, "b", &SlotAnswer::Over);
@@ -153,20 +153,24 @@ fn claims_are_refused_in_this_order() {
         sim.set(|q| q.capacity = 1);
         sim.line.rate.drain(u64::MAX);
     };
-    check("full before rate", full, 3, "c", &SlotAnswer::NotYet(NotYet::Full));
-    check("rate", |sim| sim.line.rate.drain(u64::MAX), 3, "c", &SlotAnswer::NotYet(NotYet::Rate));
+    check("full before rate", full, 3, "c", &SlotAnswer::from(NotYet::Full));
+    check("rate", |sim| sim.line.rate.drain(u64::MAX), 3, "c", &SlotAnswer::from(NotYet::Rate));
     let late = |sim: &mut Sim| {
         sim.wait(11_000);
         sim.step();
         sim.set(|q| q.capacity = 8);
     };
-    check("late, and room is kept", late, 3, "c", &SlotAnswer::NotYet(NotYet::Full));
+    check("late, and room is kept", late, 3, "c", &SlotAnswer::from(NotYet::Full));
 }
 
 fn check(what: &str, twist: impl Fn(&mut Sim), number: u64, name: &str, expected: &SlotAnswer) {
     let mut sim = busy();
     twist(&mut sim);
-    assert_eq!(sim.claim(number, name), *expected, "{what}");
+    let taken = sim.claim(number, name);
+    match taken {
+        SlotAnswer::NotYet { why, .. } => assert_eq!(SlotAnswer::from(why), *expected, "{what}"),
+        taken => assert_eq!(taken, *expected, "{what}"),
+    }
 }
 
 #[test]
@@ -219,12 +223,11 @@ fn a_token_whose_claim_failed_is_not_given_again() {
     assert_eq!(sim.step(), 2);
     granted(&sim.claim(2, "b"));
     sim.line.settle(1, ClaimOutcome::Failed, sim.now);
-    assert_eq!(
-        sim.claim(1, "a"),
-        SlotAnswer::NotYet(NotYet::Rate),
-        "two in one moment are too many"
-    );
-    sim.wait(1_000);
+    let SlotAnswer::NotYet { why, ask_after_millis: Some(after) } = sim.claim(1, "a") else {
+        panic!("two in one moment are too many")
+    };
+    assert_eq!((why, after), (NotYet::Rate, 1_000), "when the next token comes");
+    sim.wait(after);
     granted(&sim.claim(1, "a"));
 }
 
@@ -325,14 +328,14 @@ fn a_walk_in_takes_number_step_and_slot_at_once() {
     assert_eq!(first.source, AdmissionSource::StraightThrough);
     assert_eq!(granted(&sim.walk_in("a")), 1, "a replay");
     assert_eq!(granted(&sim.walk_in("b")), 2, "walk-ins do not wait for each other's steps");
-    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Full));
+    assert_eq!(sim.walk_in("c"), SlotAnswer::from(NotYet::Full));
     sim.line.settle(2, ClaimOutcome::Failed, sim.now);
     assert_eq!(sim.place(2), PlaceStatus::Done, "its number has no holder any more");
     sim.set(|q| q.state = QueueState::Paused);
-    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Paused));
+    assert_eq!(sim.walk_in("c"), SlotAnswer::from(NotYet::Paused));
     sim.set(|q| q.state = QueueState::Open);
     sim.line.reserve(Reserve { count: 1, lease: None, straight: false }, sim.now);
-    assert_eq!(sim.walk_in("c"), SlotAnswer::NotYet(NotYet::Waiting));
+    assert_eq!(sim.walk_in("c"), SlotAnswer::from(NotYet::Waiting));
     sim.set(|q| q.state = QueueState::Closed);
     assert_eq!(sim.walk_in("c"), SlotAnswer::Closed);
 }
@@ -343,7 +346,7 @@ fn a_walk_in_takes_no_room_that_is_kept() {
     assert!(sim.join(1, true).step.is_some());
     sim.step();
     sim.line.reserve(Reserve { count: 0, lease: Some((2, 9)), straight: false }, sim.now);
-    assert_eq!(sim.walk_in("a"), SlotAnswer::NotYet(NotYet::Waiting));
+    assert_eq!(sim.walk_in("a"), SlotAnswer::from(NotYet::Waiting));
     sim.wait(10_000);
     assert_eq!(granted(&sim.walk_in("a")), 2, "the window passed");
 }
@@ -355,10 +358,17 @@ fn the_next_room_is_for_who_came_late_and_asked() {
     assert_eq!(sim.step(), 1);
     sim.wait(10_000);
     assert_eq!(sim.step(), 2);
-    assert_eq!(sim.claim(1, "late"), SlotAnswer::NotYet(NotYet::Full));
+    let SlotAnswer::NotYet { why: NotYet::Full, ask_after_millis: Some(after) } =
+        sim.claim(1, "late")
+    else {
+        panic!("room is kept for number 2")
+    };
     granted(&sim.claim(2, "b"));
     sim.line.settle(2, ClaimOutcome::Ended, sim.now);
     assert_eq!(sim.step(), 2, "room is left for number 1");
+    // Told when to come again, and a little late.
+    sim.wait(after + after / 4 + 1_000);
+    assert_eq!(sim.step(), 2, "still");
     assert_eq!(granted(&sim.claim(1, "late")), 1);
 }
 

@@ -95,9 +95,10 @@ impl Claimer {
                     }
                     Outcome::Again => {}
                 },
-                SlotAnswer::NotYet(why) => {
+                SlotAnswer::NotYet { why, ask_after_millis } => {
                     claimed(Answered::NotYet(why));
-                    return Ok(ClaimAnswer::NotYet(self.status.standing(token).await?));
+                    let standing = self.status.standing(token).await?;
+                    return Ok(ClaimAnswer::NotYet(standing.asked_again_after(ask_after_millis)));
                 }
                 SlotAnswer::TokenUsed => {
                     claimed(Answered::TokenUsed);
@@ -135,7 +136,7 @@ impl Claimer {
                         Outcome::TokenUsed | Outcome::Over | Outcome::Again => {}
                     }
                 }
-                SlotAnswer::NotYet(why) => {
+                SlotAnswer::NotYet { why, .. } => {
                     walked_in(Answered::NotYet(why));
                     return Ok(WalkIn::QueueRequired);
                 }

@@ -1,5 +1,6 @@
 //! What one node shows of a queue: kept fresh while somebody watches, the same for everyone.
 use super::queue_copy::QueueCopy;
+use crate::outlook::{Pace, poll_table};
 use crate::queue_status::Notice;
 use crate::standing::StandingInputs;
 use crate::store::{PlaceStatus, QueueSnapshot};
@@ -61,7 +62,12 @@ impl StatusKeeper {
             joined: 0,
             now_serving: 0,
             active: 0,
-            left_waiting: false,
+            called: 0,
+            showing_permille: 1_000,
+            left_waiting: 0,
+            early_ends: 0,
+            slot_millis: 0,
+            ends: Default::default(),
             head_age_millis: 0,
         };
         let pressure = parts.pressure.borrow().get(copy.id()).copied();
@@ -143,7 +149,7 @@ impl StatusKeeper {
     pub(super) async fn standing(&self, token: &QueueToken) -> Result<Standing, Error> {
         self.watch().await;
         let seen = self.seen();
-        let left_waiting = seen.snapshot.left_waiting;
+        let left_waiting = seen.snapshot.left_waiting > 0;
         let asked = token.number.filter(|n| *n <= self.copy.served() || left_waiting);
         let Some(number) = asked else {
             return Ok(self.standing_at(
@@ -157,6 +163,7 @@ impl StatusKeeper {
         let (snapshot, place) = looked;
         self.copy.serve(snapshot.now_serving);
         let place = place.unwrap_or(PlaceStatus::Waiting);
+        let snapshot = QueueSnapshot { ends: seen.snapshot.ends, ..snapshot };
         Ok(self.standing_at(&snapshot, token, &place, self.copy.now()))
     }
 
@@ -167,12 +174,12 @@ impl StatusKeeper {
         place: &PlaceStatus,
         now: Timestamp,
     ) -> Standing {
+        let now_serving = snapshot.now_serving.max(self.copy.served());
         let inputs = StandingInputs {
-            settings: snapshot.settings,
+            snapshot: QueueSnapshot { now_serving, ..*snapshot },
             opens_at: self.copy.opens_at(),
-            now_serving: snapshot.now_serving.max(self.copy.served()),
-            active: snapshot.active,
             sold_out: self.is_sold_out(),
+            slow: self.is_slow(),
             poll: &self.shown.poll,
             now,
         };
@@ -183,18 +190,26 @@ impl StatusKeeper {
     pub(super) async fn refresh(&self) -> Result<(), Error> {
         let (_, (snapshot, _)) = self.copy.call(|store, at| store.look(at, None)).await?;
         self.copy.serve(snapshot.now_serving);
+        self.show(snapshot);
+        Ok(())
+    }
+
+    /// Shows what a look found. Looks may end in another order than they began, and this node may
+    /// have told somebody of a later step: `now_serving` never falls.
+    fn show(&self, snapshot: QueueSnapshot) {
         let now = self.copy.now();
-        let seen = self.seen();
         let pressure = self.pressure();
+        let mut seen = write_lock(&self.seen);
+        let now_serving = snapshot.now_serving.max(self.copy.served());
+        let snapshot = QueueSnapshot { now_serving, ..snapshot };
         let changed = seen.notice != Notice::new(&snapshot, self.copy.opens_at(), pressure);
         if changed || seen.snapshot != snapshot || Notice::is_old(seen.as_of, now) {
-            let new = self.shown.seen(&self.copy, snapshot, pressure, now);
-            *write_lock(&self.seen) = Arc::new(new);
+            *seen = Arc::new(self.shown.seen(&self.copy, snapshot, pressure, now));
         }
+        drop(seen);
         if changed {
             self.version.send_modify(|version| *version += 1);
         }
-        Ok(())
     }
 
     /// Notes whether somebody watches, and says how long the status may stay as it is.
@@ -217,13 +232,21 @@ impl Shown {
         as_of: Timestamp,
     ) -> Seen {
         let notice = Notice::new(&snapshot, copy.opens_at(), pressure);
-        let status = notice.status(copy.id(), &self.poll, &self.message, as_of);
+        let window = u64::from(snapshot.settings.claim_window_seconds) * 1_000;
+        let pace = Pace::of(&snapshot, copy.opens_at(), as_of);
+        let poll = poll_table(&self.poll, pace.as_ref(), window);
+        let status = notice.status(copy.id(), &poll, &self.message, as_of);
         Seen { status: Arc::new(status), snapshot, notice, as_of }
     }
 }
 
 #[cfg(test)]
 impl StatusKeeper {
+    /// A look that ends after others that began later.
+    pub(super) fn show_late(&self, snapshot: QueueSnapshot) {
+        self.show(snapshot);
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }

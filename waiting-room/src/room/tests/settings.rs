@@ -45,6 +45,29 @@ async fn a_paused_queue_calls_and_admits_nobody() {
 }
 
 #[tokio::test]
+async fn nobody_is_moved_back_by_a_queue_that_closes_and_opens_or_by_a_look_that_ends_late() {
+    let world = World::new(QueueSettings { capacity: 1, ..settings() }).await;
+    let (_called, _) = world.join().await;
+    let (_waiting, _) = world.join().await;
+    let (token, _) = world.join().await;
+    let ahead = async || world.room.standing(&token).await.unwrap().ahead;
+    assert_eq!(ahead().await, Some(1));
+    world.turn(QueueState::Closed).await;
+    assert_eq!(ahead().await, Some(1), "it may open again");
+    world.turn(QueueState::Open).await;
+    assert_eq!(ahead().await, Some(1));
+
+    let status = world.handle().await.status.clone();
+    let late = status.seen().snapshot;
+    world.patch(QueuePatch { capacity: Some(2), ..QueuePatch::default() }).await;
+    world.pace().await;
+    assert_eq!(ahead().await, Some(0));
+    status.show_late(late);
+    assert_eq!(status.seen().status.now_serving, 2, "what everybody watches does not go back");
+    assert_eq!(ahead().await, Some(0));
+}
+
+#[tokio::test]
 async fn pressure_tells_who_waits_in_vain_and_stops_the_calling() {
     let world = World::new(settings()).await;
     let (inside, _) = world.join().await;
