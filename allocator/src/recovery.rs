@@ -42,14 +42,15 @@ impl CopySource for SeatSource<'_> {
     type Error = Error;
 
     async fn generation(&self) -> Result<u64, Error> {
-        let found = self.seats.parts().events.seat_generation(&self.copy.event.id).await?;
+        let found = self.seats.parts().generations.seat_generation(&self.copy.event.id).await?;
         let missing =
             || StoreError::broken("reading the seat generation", "there is no such event");
         Ok(found.ok_or_else(missing)?)
     }
 
     async fn raise(&self, from: u64) -> Result<Raised, Error> {
-        let raising = self.seats.parts().events.raise_seat_generation(&self.copy.event.id, from);
+        let raising =
+            self.seats.parts().generations.raise_seat_generation(&self.copy.event.id, from);
         Ok(raising.await?)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     Config, Error, HoldRecord, Keyed, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish,
     metrics,
 };
-use ledger::books::{Events, Purchases};
+use ledger::books::{Events, PurchaseReads, SeatGenerations};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, Fenced, HoldId, IdSource,
     StoreError, read_lock, write_lock,
@@ -19,8 +19,9 @@ use tracing::field::{Empty, display};
 #[derive(Clone)]
 pub struct Parts {
     pub store: Arc<dyn SeatStore>,
-    pub purchases: Arc<dyn Purchases>,
+    pub purchases: Arc<dyn PurchaseReads>,
     pub events: Arc<dyn Events>,
+    pub generations: Arc<dyn SeatGenerations>,
     pub log: Arc<dyn BookingLog>,
     pub clock: Clock,
     pub ids: IdSource,

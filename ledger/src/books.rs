@@ -9,16 +9,23 @@ mod events;
 mod layouts;
 mod people;
 mod purchases;
+mod queue_progress;
+mod queues;
+mod tickets;
 
-pub use admissions::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
+pub use admissions::{Admissions, Admitted};
 pub use audit::{AuditReads, ClaimRecord, Guard, LoggedAsk, LoggedCommand, SeatCount};
-pub use events::{EventCreated, Events, LimitsChange, Patched};
+pub use events::{EventCreated, Events, SeatGenerations};
 pub use layouts::Layouts;
 pub use people::REQUEST_LEASE_SECONDS;
 pub use people::{AccountCreated, Accounts, RequestAnswer, RequestBegun, RequestKey, Requests};
 pub use purchases::{
-    Begun, Claim, ClaimState, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement,
+    Begun, Claim, ClaimState, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded,
+    Settlement,
 };
+pub use queue_progress::{Leased, QueueProgress, QueueRecord, QueueStep, Raised, StepCommitted};
+pub use queues::{LimitsChange, Patched, Queues};
+pub use tickets::{Scan, ScanResult, Tickets};
 
 use std::sync::Arc;
 
@@ -26,9 +33,15 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Books {
     pub purchases: Arc<dyn Purchases>,
+    pub outbox: Arc<dyn Outbox>,
+    pub purchase_reads: Arc<dyn PurchaseReads>,
+    pub tickets: Arc<dyn Tickets>,
+    pub queue_progress: Arc<dyn QueueProgress>,
     pub admissions: Arc<dyn Admissions>,
-    pub accounts: Arc<dyn Accounts>,
     pub events: Arc<dyn Events>,
+    pub queues: Arc<dyn Queues>,
+    pub seat_generations: Arc<dyn SeatGenerations>,
+    pub accounts: Arc<dyn Accounts>,
     pub requests: Arc<dyn Requests>,
     pub audit: Arc<dyn AuditReads>,
 }

@@ -4,6 +4,7 @@ mod embedded;
 pub use embedded::TestLedger;
 
 pub mod admissions;
+pub mod audit;
 pub mod events;
 pub mod journal;
 pub mod log;

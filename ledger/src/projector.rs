@@ -4,7 +4,7 @@ mod changes;
 pub use changes::{BookingChanges, BookingWatch};
 
 use crate::booking::{Booking, BookingCommand};
-use crate::books::Purchases;
+use crate::books::PurchaseReads;
 use crate::consumer::{BatchError, BatchHandler, Consumer, ConsumerConfig};
 use crate::error::StoreError;
 use crate::log::{BookingLog, Delivery, Group, Message};
@@ -68,7 +68,7 @@ fn view_of(delivery: &Delivery) -> Option<Booking> {
 
 /// Puts every booking of the books into the views, beside a running projector or without one;
 /// returns how many.
-pub async fn rebuild(purchases: &dyn Purchases, views: &dyn Views) -> Result<u64, StoreError> {
+pub async fn rebuild(purchases: &dyn PurchaseReads, views: &dyn Views) -> Result<u64, StoreError> {
     let mut done: u64 = 0;
     let mut after = None;
     loop {

@@ -82,7 +82,7 @@ impl Lives {
             passes: now,
             logins: now.plus_millis(-i64::from(login_seconds) * 1_000),
         };
-        for queue in books.events.queues().await? {
+        for queue in books.queues.queues().await? {
             let session = i64::from(queue.settings.session_seconds) * 1_000;
             lives.passes = lives.passes.min(now.plus_millis(-session));
         }

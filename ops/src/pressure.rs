@@ -1,7 +1,7 @@
 //! Tells the waiting room what the stages behind it feel: how many seats are left, and whether the
 //! booking log falls behind.
 use allocator::SeatAllocator;
-use ledger::books::Events;
+use ledger::books::{Events, Queues};
 use ledger::{BookingLog, Clock, EventId, Group, QueueId, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ const BACKLOG_AGE_MAX_MS: i64 = 10_000;
 /// Feeds a watch of [`Pressures`].
 pub(crate) struct PressureGauge {
     pub(crate) seats: SeatAllocator,
+    pub(crate) queues: Arc<dyn Queues>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) log: Arc<dyn BookingLog>,
     pub(crate) clock: Clock,
@@ -77,7 +78,7 @@ impl PressureGauge {
 
     async fn list(&self) -> Result<Vec<(QueueId, Vec<EventId>)>, StoreError> {
         let mut list = Vec::new();
-        for queue in self.events.queues().await? {
+        for queue in self.queues.queues().await? {
             let events = self.events.events_of(&queue.id).await?;
             list.push((queue.id, events));
         }

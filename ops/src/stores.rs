@@ -42,7 +42,7 @@ async fn refuse_lost_books(opener: &mut Opener, config: &Configuration) -> anyho
     let is_empty = match std::fs::metadata(&path) {
         Ok(file) if file.len() > 0 => {
             let books = opener.books(&config.stores.books).await?;
-            books.purchases.purchases(first()).await?.items.is_empty()
+            books.purchase_reads.purchases(first()).await?.items.is_empty()
         }
         Ok(_) | Err(_) => true,
     };

@@ -9,6 +9,8 @@ use std::process::Command;
 
 #[path = "house/imports.rs"]
 mod imports;
+#[path = "house/seams.rs"]
+mod seams;
 
 /// Crates, in the order of a purchase, with what each may depend on.
 const EDGES: [(&str, &[&str]); 16] = [
@@ -378,6 +380,27 @@ fn the_page_of_invariants_is_the_table_in_the_code() {
     let files = page.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs"));
     for file in files {
         assert!(root().join(file).is_file(), "INVARIANTS.md names {file}, which is not there");
+    }
+}
+
+/// Every seam of the stages stands in the table of ARCHITECTURE.md with its number of methods, and
+/// its contract is where the table says.
+#[test]
+fn the_table_of_seams_is_the_traits_in_the_code() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if STAGES.iter().any(|stage| path.starts_with(&format!("{stage}/src/"))) {
+            found.extend(seams::in_source(&path, &text));
+        }
+    }
+    found.sort();
+    let (mut table, contracts) = seams::in_table(&page);
+    table.sort();
+    assert_eq!(found, table);
+    for contract in contracts {
+        assert!(root().join(&contract).is_file(), "ARCHITECTURE.md names {contract}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the payment worker's loops are made of.
 use crate::Config;
 use crate::gateway::PaymentGateway;
-use ledger::books::Purchases;
+use ledger::books::{Outbox, Purchases};
 use ledger::{BookingLog, Clock, ConsumerConfig};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ pub struct Parts {
     /// The bounds of reading the log; how much a batch takes is said in `config`.
     pub consumer: ConsumerConfig,
     pub purchases: Arc<dyn Purchases>,
+    pub outbox: Arc<dyn Outbox>,
     pub log: Arc<dyn BookingLog>,
     pub gateway: Arc<dyn PaymentGateway>,
     pub clock: Clock,

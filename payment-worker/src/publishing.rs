@@ -2,7 +2,7 @@
 use crate::error::warn_of;
 use crate::metrics;
 use crate::segment::part;
-use ledger::books::Purchases;
+use ledger::books::Outbox;
 use ledger::consumer::{Isolation, Poison};
 use ledger::{BookingId, BookingLog, BookingOutcome, Message, StoreError};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Recorded {
 #[derive(Clone)]
 pub(crate) struct OutboxAppender {
     pub(crate) log: Arc<dyn BookingLog>,
-    pub(crate) purchases: Arc<dyn Purchases>,
+    pub(crate) outbox: Arc<dyn Outbox>,
 }
 
 impl OutboxAppender {
@@ -39,7 +39,7 @@ impl OutboxAppender {
             (outcome.booking.id.clone(), outcome.booking.version)
         };
         let versions: Vec<_> = outcomes.iter().map(version).collect();
-        self.purchases.published(&versions).await
+        self.outbox.published(&versions).await
     }
 }
 

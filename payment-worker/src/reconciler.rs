@@ -30,12 +30,12 @@ pub struct Reconciler {
 
 impl Reconciler {
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, consumer, purchases, log, gateway, clock } = parts;
+        let Parts { config, consumer, purchases, outbox, log, gateway, clock } = parts;
         // What is refused here is not set aside, it only waits for its next turn: so there may be
         // as much of it as there is.
         let consumer = ConsumerConfig { poison_in_a_row_max: u32::MAX, ..consumer };
         let isolation = Isolation::new(log.clone(), Group::PaymentWorker, &consumer);
-        let outbox = OutboxAppender { log, purchases: purchases.clone() };
+        let outbox = OutboxAppender { log, outbox };
         let asker = Asker::new(gateway, clock.clone(), &config);
         Self { config, purchases, outbox, asker, isolation, clock }
     }
@@ -158,7 +158,7 @@ impl Reconciler {
     /// Publishes one batch of the outbox. The number published when there may be more, else 0.
     pub async fn publish(&self) -> Result<usize, Error> {
         let limit = u32::try_from(self.config.publish_batch_max).unwrap_or(u32::MAX);
-        let mut outbox = self.purchases.unpublished(limit).await?;
+        let mut outbox = self.outbox.outbox.unpublished(limit).await?;
         metrics::outbox(outbox.len());
         let age_min_ms = i64::try_from(self.config.outbox_age_min_ms).unwrap_or(i64::MAX);
         let now = self.clock.now();

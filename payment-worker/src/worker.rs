@@ -58,7 +58,7 @@ impl PaymentWorker {
     }
 
     fn workers(self) -> (Intake, Charger, Publisher) {
-        let Parts { config, consumer, purchases, log, gateway, clock } = self.parts;
+        let Parts { config, consumer, purchases, outbox, log, gateway, clock } = self.parts;
         let consumer = ConsumerConfig { batch_max: config.batch_max, ..consumer };
         // A message is one piece of work at most, and the window takes no more messages: a send on
         // these channels never waits, so parts that wait for each other cannot lock up.
@@ -79,7 +79,7 @@ impl PaymentWorker {
             charges: charges_to_make,
         };
         let publisher = Publisher {
-            outbox: OutboxAppender { log: log.clone(), purchases: purchases.clone() },
+            outbox: OutboxAppender { log: log.clone(), outbox },
             isolation: isolation(),
             batch_max: config.publish_batch_max,
             recorded: recorded_to_publish,

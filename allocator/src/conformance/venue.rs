@@ -195,8 +195,9 @@ fn allocator(
 ) -> SeatAllocator {
     SeatAllocator::new(Parts {
         store,
-        purchases: ledger.books.purchases.clone(),
+        purchases: ledger.books.purchase_reads.clone(),
         events: ledger.books.events.clone(),
+        generations: ledger.books.seat_generations.clone(),
         log,
         clock: clock.clone(),
         ids: ids.clone(),

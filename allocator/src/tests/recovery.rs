@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 async fn generation(venue: &Venue) -> u64 {
-    venue.ledger.books.events.seat_generation(&venue.event.id).await.unwrap().unwrap()
+    venue.ledger.books.seat_generations.seat_generation(&venue.event.id).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -158,8 +158,8 @@ async fn another_node_that_recovers_is_given_time() {
     let venue = venue().await;
     venue.held(&venue.account(), &[0]).await;
     // Another node raises the generation, and has not loaded its copy yet.
-    let events = &venue.ledger.books.events;
-    events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
+    let generations = &venue.ledger.books.seat_generations;
+    generations.raise_seat_generation(&venue.event.id, 2).await.unwrap();
     let copy = venue.seats.copy(&venue.event);
     let waited = venue.seats.recover(&copy, 2).await;
     assert!(waited.is_err_and(|error| error.is_retryable()));

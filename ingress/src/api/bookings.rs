@@ -218,7 +218,7 @@ async fn find(exchange: &Exchange, id: &BookingId) -> Result<Option<Booking>, Pr
     if let Some(booking) = app.views.booking(id).await? {
         return Ok(Some(booking));
     }
-    if let Some(purchase) = app.books.purchases.purchase(id).await? {
+    if let Some(purchase) = app.books.purchase_reads.purchase(id).await? {
         return Ok(Some(purchase.booking()));
     }
     Ok(app.seats.paying_booking(id).await?)

@@ -222,7 +222,7 @@ async fn add(exchange: &Exchange, form: event_form::EventForm) -> Outcome {
     let queue_state = match &settings {
         Some(settings) => settings.state,
         None => {
-            let queue = app.books.events.queue(&event.queue_id).await?;
+            let queue = app.books.queues.queue(&event.queue_id).await?;
             queue.ok_or_else(no_queue)?.settings.state
         }
     };

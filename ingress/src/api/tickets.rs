@@ -130,7 +130,7 @@ pub(crate) async fn verify(mut exchange: Exchange) -> Outcome {
 async fn scan(exchange: &Exchange, claims: TicketClaims) -> Outcome {
     trace(field::EVENT, &claims.event);
     let scan = Scan { ticket_id: claims.sub.clone(), issue: claims.issue };
-    let result = exchange.app().books.purchases.scan(&scan, exchange.now()).await?;
+    let result = exchange.app().books.tickets.scan(&scan, exchange.now()).await?;
     let body = match result {
         Some(scanned) => ScanShown {
             result: scanned.state,
@@ -157,7 +157,7 @@ async fn scan(exchange: &Exchange, claims: TicketClaims) -> Outcome {
 async fn own(exchange: &Exchange) -> Result<Ticket, Problem> {
     let login = exchange.login()?;
     let id = exchange.id(TicketId::parse)?;
-    let found = exchange.app().books.purchases.ticket(&id).await?;
+    let found = exchange.app().books.tickets.ticket(&id).await?;
     found
         .filter(|ticket| login.may_see(&ticket.account_id))
         .ok_or_else(|| Problem::not_found("there is no such ticket"))

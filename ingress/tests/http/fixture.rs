@@ -179,8 +179,9 @@ impl Drop for Fixture {
 fn waiting_room(ledger: &TestLedger, keys: &Keyring, clock: &Clock) -> WaitingRoom {
     WaitingRoom::new(waiting_room::Parts {
         store: Arc::new(LocalQueueStore::new()),
+        progress: ledger.books.queue_progress.clone(),
         admissions: ledger.books.admissions.clone(),
-        events: ledger.books.events.clone(),
+        queues: ledger.books.queues.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
         config: waiting_room::Config {
@@ -214,8 +215,9 @@ fn allocator(
 ) -> SeatAllocator {
     SeatAllocator::new(allocator::Parts {
         store: Arc::new(LocalSeatStore::new(ledger.journal.clone())),
-        purchases: ledger.books.purchases.clone(),
+        purchases: ledger.books.purchase_reads.clone(),
         events: ledger.books.events.clone(),
+        generations: ledger.books.seat_generations.clone(),
         log,
         clock: clock.clone(),
         ids: ids.clone(),

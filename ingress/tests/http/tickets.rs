@@ -120,7 +120,7 @@ async fn forged_tickets_are_no_tickets() {
     let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
     let elsewhere = Fixture::open().await;
     let id = TicketId::parse(&bought.ticket).unwrap();
-    let known = bought.fixture.ledger.books.purchases.ticket(&id).await.unwrap().unwrap();
+    let known = bought.fixture.ledger.books.tickets.ticket(&id).await.unwrap().unwrap();
     let foreign = ledger::ticket::sign(&elsewhere.keys, &known, elsewhere.clock.now()).unwrap();
     let (text, _) = signed.rsplit_once('.').unwrap();
     for forged in [foreign, format!("{text}.AAAA"), gate.clone(), "x".into()] {

@@ -6,9 +6,11 @@ mod schemas;
 use super::*;
 use crate::testing::kafka_server;
 use futures_util::FutureExt;
-use ledger::conformance::log::{check_all, check_survived, leave_traces};
+use ledger::conformance::log::{
+    SetAside, check_all, check_dead_letters, check_survived, leave_traces,
+};
 use ledger::conformance::sample::{SampleEvent, cancel_of};
-use ledger::{BookingCommand, BookingId, IdSource};
+use ledger::{BookingCommand, BookingId, IdSource, LogPosition};
 use rdkafka::Message as _;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -127,6 +129,35 @@ async fn settled(log: &KafkaLog, group: Group) {
 async fn the_log_keeps_its_contract() {
     let test = TestLog::new(1);
     check_all(Arc::new(test.open().await)).await;
+    test.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_carried_out_is_set_aside() {
+    let test = TestLog::new(1);
+    let log = test.open().await;
+    let topic = log.0.client.names.topic(Topic::Bookings).to_owned();
+    let read_dead = async |least: usize| {
+        let letter = |record: OwnedMessage| {
+            let header = |key: &str| {
+                let headers = record.headers().unwrap();
+                let header = headers.iter().find(|header| header.key == key).unwrap();
+                String::from_utf8(header.value.unwrap().to_vec()).unwrap()
+            };
+            let (kind, value) = (header("ce_type"), record.payload().unwrap());
+            let message = Message::decode(Topic::Bookings, &kind, value).unwrap();
+            assert_eq!(record.key(), Some(message.key().as_bytes()));
+            assert_eq!(header("tidegate_dead_topic"), topic);
+            let position = LogPosition {
+                partition: header("tidegate_dead_partition").parse().unwrap(),
+                offset: header("tidegate_dead_offset").parse().unwrap(),
+            };
+            SetAside { message, position, reason: header("tidegate_dead_reason") }
+        };
+        test.raw(Topic::Dead, least).await.into_iter().map(letter).collect()
+    };
+    check_dead_letters(&log, read_dead).await;
+    drop(log);
     test.remove().await;
 }
 

@@ -3,7 +3,9 @@ mod writes;
 
 use super::store::PgStore;
 use async_trait::async_trait;
-use ledger::books::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
+use ledger::books::{
+    Admissions, Admitted, Leased, QueueProgress, QueueRecord, QueueStep, Raised, StepCommitted,
+};
 use ledger::{Admission, QueueId, SlotRef, StoreError, Timestamp};
 use ledger_sql::signed;
 use sqlx::postgres::PgRow;
@@ -21,7 +23,7 @@ impl PgAdmissions {
 }
 
 #[async_trait]
-impl Admissions for PgAdmissions {
+impl QueueProgress for PgAdmissions {
     async fn record(&self, queue: &QueueId) -> Result<Option<QueueRecord>, StoreError> {
         let work = self.store.read("reading a queue's record", queue, |connection, queue| {
             Box::pin(async move {
@@ -102,7 +104,10 @@ impl Admissions for PgAdmissions {
         });
         work.await
     }
+}
 
+#[async_trait]
+impl Admissions for PgAdmissions {
     async fn admit(
         &self,
         queue: &QueueId,

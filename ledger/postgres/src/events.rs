@@ -3,7 +3,9 @@ mod statements;
 
 use super::store::PgStore;
 use async_trait::async_trait;
-use ledger::books::{EventCreated, Events, Layouts, LimitsChange, Patched, Raised};
+use ledger::books::{
+    EventCreated, Events, Layouts, LimitsChange, Patched, Queues, Raised, SeatGenerations,
+};
 use ledger::{
     Cursor, Event, EventId, Page, Queue, QueueId, QueuePatch, QueueSettings, StoreError, Timestamp,
 };
@@ -90,6 +92,23 @@ impl Events for PgEvents {
         Ok(Page { items, next: page.next })
     }
 
+    async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError> {
+        let work = self.store.read("listing a queue's events", queue, |connection, queue| {
+            Box::pin(async move {
+                let sql = "SELECT id FROM events WHERE queue_id = $1 ORDER BY position";
+                let ids = sqlx::query(sql)
+                    .bind(queue.as_str())
+                    .try_map(|row: PgRow| Ok(parsed(&row, "id", EventId::parse)?))
+                    .fetch_all(connection);
+                Ok(ids.await?)
+            })
+        });
+        work.await
+    }
+}
+
+#[async_trait]
+impl Queues for PgEvents {
     async fn queue(&self, id: &QueueId) -> Result<Option<Queue>, StoreError> {
         let work = self.store.read("reading a queue", id, |connection, id| {
             Box::pin(async move {
@@ -110,20 +129,6 @@ impl Events for PgEvents {
                     .try_map(|row: PgRow| Ok(ledger_sql::queue(&row)?))
                     .fetch_all(connection);
                 Ok(all.await?)
-            })
-        });
-        work.await
-    }
-
-    async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError> {
-        let work = self.store.read("listing a queue's events", queue, |connection, queue| {
-            Box::pin(async move {
-                let sql = "SELECT id FROM events WHERE queue_id = $1 ORDER BY position";
-                let ids = sqlx::query(sql)
-                    .bind(queue.as_str())
-                    .try_map(|row: PgRow| Ok(parsed(&row, "id", EventId::parse)?))
-                    .fetch_all(connection);
-                Ok(ids.await?)
             })
         });
         work.await
@@ -157,7 +162,10 @@ impl Events for PgEvents {
         });
         work.await
     }
+}
 
+#[async_trait]
+impl SeatGenerations for PgEvents {
     async fn seat_generation(&self, id: &EventId) -> Result<Option<u64>, StoreError> {
         let work = self.store.read("reading a seat generation", id, |connection, id| {
             Box::pin(statements::seat_generation(connection, id))

@@ -36,11 +36,20 @@ use std::sync::Arc;
 
 /// All the books of one database.
 pub fn open_books(store: &PgStore) -> Books {
+    let purchases = Arc::new(PgPurchases::new(store.clone()));
+    let admissions = Arc::new(PgAdmissions::new(store.clone()));
+    let events = Arc::new(PgEvents::new(store.clone()));
     Books {
-        purchases: Arc::new(PgPurchases::new(store.clone())),
-        admissions: Arc::new(PgAdmissions::new(store.clone())),
+        purchases: purchases.clone(),
+        outbox: purchases.clone(),
+        purchase_reads: purchases.clone(),
+        tickets: purchases,
+        queue_progress: admissions.clone(),
+        admissions,
+        events: events.clone(),
+        queues: events.clone(),
+        seat_generations: events,
         accounts: Arc::new(PgAccounts::new(store.clone())),
-        events: Arc::new(PgEvents::new(store.clone())),
         requests: Arc::new(PgRequests::new(store.clone())),
         audit: Arc::new(PgAuditReads::new(store.clone())),
     }

@@ -13,7 +13,10 @@ mod transfers;
 use self::revisions::Revisions;
 use super::store::PgStore;
 use async_trait::async_trait;
-use ledger::books::{Begun, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement};
+use ledger::books::{
+    Begun, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded, Scan, ScanResult,
+    Settlement, Tickets,
+};
 use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
 use ledger::{
@@ -119,7 +122,10 @@ impl Purchases for PgPurchases {
         });
         work.await
     }
+}
 
+#[async_trait]
+impl Outbox for PgPurchases {
     async fn unpublished(&self, limit: u32) -> Result<Vec<BookingOutcome>, StoreError> {
         let work = self.store.read("reading the outbox", &limit, |connection, limit| {
             Box::pin(due::unpublished(connection, *limit))
@@ -136,7 +142,10 @@ impl Purchases for PgPurchases {
         });
         work.await
     }
+}
 
+#[async_trait]
+impl PurchaseReads for PgPurchases {
     async fn purchase(&self, id: &BookingId) -> Result<Option<Purchase>, StoreError> {
         let work = self.store.read("reading a purchase", id, |connection, id| {
             Box::pin(records::one(connection, id))
@@ -161,7 +170,10 @@ impl Purchases for PgPurchases {
         });
         work.await
     }
+}
 
+#[async_trait]
+impl Tickets for PgPurchases {
     async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
         let work = self
             .store

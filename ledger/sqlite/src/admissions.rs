@@ -2,7 +2,9 @@
 use super::SqliteFile;
 use super::row::{count, signed, unread};
 use async_trait::async_trait;
-use ledger::books::{Admissions, Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
+use ledger::books::{
+    Admissions, Admitted, Leased, QueueProgress, QueueRecord, QueueStep, Raised, StepCommitted,
+};
 use ledger::{Admission, QueueId, SlotRef, StoreError, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Error, SqliteConnection};
@@ -20,7 +22,7 @@ impl SqliteAdmissions {
 }
 
 #[async_trait]
-impl Admissions for SqliteAdmissions {
+impl QueueProgress for SqliteAdmissions {
     async fn record(&self, queue: &QueueId) -> Result<Option<QueueRecord>, StoreError> {
         let found = sqlx::query(
             "SELECT generation, leased_to, lease_start, now_serving,
@@ -87,7 +89,10 @@ impl Admissions for SqliteAdmissions {
         .fetch_all(self.file.readers());
         steps.await.map_err(unread("reading a queue's steps"))
     }
+}
 
+#[async_trait]
+impl Admissions for SqliteAdmissions {
     async fn admit(
         &self,
         queue: &QueueId,

@@ -7,7 +7,9 @@ use self::statements::{
 use super::SqliteFile;
 use super::row::{count, parsed, signed, unread};
 use async_trait::async_trait;
-use ledger::books::{EventCreated, Events, Layouts, LimitsChange, Patched, Raised};
+use ledger::books::{
+    EventCreated, Events, Layouts, LimitsChange, Patched, Queues, Raised, SeatGenerations,
+};
 use ledger::{
     Cursor, Event, EventId, Page, Queue, QueueId, QueuePatch, QueueSettings, StoreError, Timestamp,
 };
@@ -81,6 +83,17 @@ impl Events for SqliteEvents {
         Ok(Page { items, next: page.next })
     }
 
+    async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError> {
+        let ids = sqlx::query("SELECT id FROM events WHERE queue_id = ? ORDER BY position")
+            .bind(queue.as_str())
+            .try_map(|row: SqliteRow| Ok(parsed(&row, "id", EventId::parse)?))
+            .fetch_all(self.file.readers());
+        ids.await.map_err(unread("listing a queue's events"))
+    }
+}
+
+#[async_trait]
+impl Queues for SqliteEvents {
     async fn queue(&self, id: &QueueId) -> Result<Option<Queue>, StoreError> {
         let found = sqlx::query("SELECT * FROM queues WHERE id = ?")
             .bind(id.as_str())
@@ -94,14 +107,6 @@ impl Events for SqliteEvents {
             .try_map(|row: SqliteRow| Ok(ledger_sql::queue(&row)?))
             .fetch_all(self.file.readers());
         all.await.map_err(unread("listing queues"))
-    }
-
-    async fn events_of(&self, queue: &QueueId) -> Result<Vec<EventId>, StoreError> {
-        let ids = sqlx::query("SELECT id FROM events WHERE queue_id = ? ORDER BY position")
-            .bind(queue.as_str())
-            .try_map(|row: SqliteRow| Ok(parsed(&row, "id", EventId::parse)?))
-            .fetch_all(self.file.readers());
-        ids.await.map_err(unread("listing a queue's events"))
     }
 
     async fn patch_queue(
@@ -125,7 +130,10 @@ impl Events for SqliteEvents {
             .fetch_all(self.file.readers());
         all.await.map_err(unread("reading a queue's limits"))
     }
+}
 
+#[async_trait]
+impl SeatGenerations for SqliteEvents {
     async fn seat_generation(&self, id: &EventId) -> Result<Option<u64>, StoreError> {
         let found = sqlx::query("SELECT seat_generation FROM events WHERE id = ?")
             .bind(id.as_str())

@@ -41,11 +41,20 @@ use std::sync::Arc;
 
 /// All the books of one file.
 pub fn open_books(file: &SqliteFile) -> Books {
+    let purchases = Arc::new(SqlitePurchases::new(file.clone()));
+    let admissions = Arc::new(SqliteAdmissions::new(file.clone()));
+    let events = Arc::new(SqliteEvents::new(file.clone()));
     Books {
-        purchases: Arc::new(SqlitePurchases::new(file.clone())),
-        admissions: Arc::new(SqliteAdmissions::new(file.clone())),
+        purchases: purchases.clone(),
+        outbox: purchases.clone(),
+        purchase_reads: purchases.clone(),
+        tickets: purchases,
+        queue_progress: admissions.clone(),
+        admissions,
+        events: events.clone(),
+        queues: events.clone(),
+        seat_generations: events,
         accounts: Arc::new(SqliteAccounts::new(file.clone())),
-        events: Arc::new(SqliteEvents::new(file.clone())),
         requests: Arc::new(SqliteRequests::new(file.clone())),
         audit: Arc::new(SqliteAuditReads::new(file.clone())),
     }

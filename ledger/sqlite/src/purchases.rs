@@ -13,7 +13,10 @@ mod transfers;
 use super::file::SqliteFile;
 use super::row::unread;
 use async_trait::async_trait;
-use ledger::books::{Begun, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement};
+use ledger::books::{
+    Begun, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded, Scan, ScanResult,
+    Settlement, Tickets,
+};
 use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
 use ledger::{
@@ -102,7 +105,10 @@ impl Purchases for SqlitePurchases {
         });
         receipt.await
     }
+}
 
+#[async_trait]
+impl Outbox for SqlitePurchases {
     async fn unpublished(&self, limit: u32) -> Result<Vec<BookingOutcome>, StoreError> {
         due::unpublished(self.file.readers(), limit).await.map_err(unread("reading the outbox"))
     }
@@ -117,7 +123,10 @@ impl Purchases for SqlitePurchases {
         });
         receipt.await
     }
+}
 
+#[async_trait]
+impl PurchaseReads for SqlitePurchases {
     async fn purchase(&self, id: &BookingId) -> Result<Option<Purchase>, StoreError> {
         records::one(self.file.readers(), id).await.map_err(unread("reading a purchase"))
     }
@@ -131,7 +140,10 @@ impl Purchases for SqlitePurchases {
             .await
             .map_err(unread("reading claims"))
     }
+}
 
+#[async_trait]
+impl Tickets for SqlitePurchases {
     async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
         gate::ticket(self.file.readers(), id).await.map_err(unread("reading a ticket"))
     }

@@ -82,17 +82,17 @@ pub(super) async fn load(books: &Books) -> Result<Record, StoreError> {
 }
 
 async fn purchases(books: &Books) -> Result<BTreeMap<BookingId, Purchase>, StoreError> {
-    let all = all(|cursor| books.purchases.purchases(cursor)).await?;
+    let all = all(|cursor| books.purchase_reads.purchases(cursor)).await?;
     Ok(all.into_iter().map(|p| (p.command.booking_id.clone(), p)).collect())
 }
 
 async fn queues(books: &Books) -> Result<Vec<QueueHistory>, StoreError> {
     let mut histories = Vec::new();
-    for queue in books.events.queues().await? {
+    for queue in books.queues.queues().await? {
         // Numbers are leased before they are admitted, so admissions are read first.
         let admissions = books.admissions.admissions(&queue.id).await?;
-        let record = books.admissions.record(&queue.id).await?;
-        let limits = books.events.limits(&queue.id).await?;
+        let record = books.queue_progress.record(&queue.id).await?;
+        let limits = books.queues.limits(&queue.id).await?;
         let Some(record) = record else { continue };
         histories.push(QueueHistory { id: queue.id, record, admissions, limits });
     }

@@ -1,11 +1,10 @@
-//! Purchases: claims on seats, attempts to charge, settlements, transfers, tickets.
+//! Purchases: claims on seats, attempts to charge, settlements, transfers, and the outbox.
 use crate::booking::{BookingOutcome, CancelBooking, PlaceBooking};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::ids::{AccountId, BookingId, EventId, PlaceId, RefundId, TicketId};
+use crate::ids::{AccountId, BookingId, EventId, PlaceId, RefundId};
 use crate::page::{Cursor, Page};
 use crate::purchase::{ChargeResult, Purchase};
-use crate::ticket::{Ticket, TicketState};
 use async_trait::async_trait;
 
 /// What [`Purchases::begin`] made of one command.
@@ -81,21 +80,7 @@ pub struct Claims {
     pub revision: u64,
 }
 
-/// A ticket at the gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scan {
-    pub ticket_id: TicketId,
-    pub issue: u32,
-}
-
-/// What the gate is told: `state` is what the ticket was when it was scanned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanResult {
-    pub state: TicketState,
-    pub ticket: Ticket,
-}
-
-/// The record of who bought what and what was paid.
+/// What writes who bought what and what was paid: the payment worker and its reconciler.
 #[async_trait]
 pub trait Purchases: Send + Sync {
     /// One transaction opens each booking, claims its seats (unique per live
@@ -136,13 +121,21 @@ pub trait Purchases: Send + Sync {
         next_try: Timestamp,
         limit: u32,
     ) -> Result<Vec<DueWork>, StoreError>;
+}
 
-    /// The outbox: outcomes that the log has not acknowledged, oldest first.
+/// What was recorded and not yet told: it is appended to the log until that acknowledges it.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Outcomes that the log has not acknowledged, oldest first.
     async fn unpublished(&self, limit: u32) -> Result<Vec<BookingOutcome>, StoreError>;
 
     /// The log has acknowledged these versions; a newer version stays unpublished.
     async fn published(&self, outcomes: &[(BookingId, u32)]) -> Result<(), StoreError>;
+}
 
+/// What others ask about bookings: their owners, the seat copies, the views, the audit.
+#[async_trait]
+pub trait PurchaseReads: Send + Sync {
     async fn purchase(&self, id: &BookingId) -> Result<Option<Purchase>, StoreError>;
 
     /// Every purchase in order of id, for the audit and for rebuilding the views.
@@ -150,10 +143,4 @@ pub trait Purchases: Send + Sync {
 
     /// The event's claims that changed after `revision` (0: all that are live).
     async fn claims(&self, event: &EventId, revision: u64) -> Result<Claims, StoreError>;
-
-    async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError>;
-
-    /// Uses a ticket, once: competes with a cancel by compare-and-set. `None`: no such ticket, or
-    /// another issue of it is in force.
-    async fn scan(&self, scan: &Scan, now: Timestamp) -> Result<Option<ScanResult>, StoreError>;
 }

@@ -2,46 +2,43 @@
 //! facts of an admission stand.
 use super::events::new_queue;
 use crate::admission::{Admission, AdmissionSource, SlotRef};
-use crate::books::{
-    Admissions, Admitted, Events, Leased, QueueRecord, QueueStep, Raised, StepCommitted,
-};
+use crate::books::{Admitted, Books, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, QueueId};
 use futures_util::future::join_all;
-use std::sync::Arc;
 
 /// Writers that compete in each contention check.
 const RIVALS: u64 = 16;
 
 /// Runs the whole contract; every check makes a queue of its own.
-pub async fn check_all(admissions: Arc<dyn Admissions>, events: Arc<dyn Events>) {
-    let queue = || new_queue(events.as_ref());
-    a_new_queue_has_no_past(admissions.as_ref(), &queue().await).await;
-    leases_are_disjoint(admissions.as_ref(), &queue().await).await;
-    one_raise_wins(admissions.as_ref(), &queue().await).await;
-    older_generations_are_refused(admissions.as_ref(), &queue().await).await;
-    the_greatest_step_wins(admissions.as_ref(), &queue().await).await;
-    steps_are_read_from_a_moment(admissions.as_ref(), &queue().await).await;
-    a_number_is_admitted_once(admissions.as_ref(), &queue().await).await;
-    a_slot_ends_once(admissions.as_ref(), &queue().await).await;
-    queues_do_not_mix(admissions.as_ref(), [queue().await, queue().await]).await;
+pub async fn check_all(books: &Books) {
+    let queue = || new_queue(books);
+    a_new_queue_has_no_past(books, &queue().await).await;
+    leases_are_disjoint(books, &queue().await).await;
+    one_raise_wins(books, &queue().await).await;
+    older_generations_are_refused(books, &queue().await).await;
+    the_greatest_step_wins(books, &queue().await).await;
+    steps_are_read_from_a_moment(books, &queue().await).await;
+    a_number_is_admitted_once(books, &queue().await).await;
+    a_slot_ends_once(books, &queue().await).await;
+    queues_do_not_mix(books, [queue().await, queue().await]).await;
 }
 
 /// Writes something of everything; [`check_survived`] finds it in a store opened again.
-pub async fn leave_traces(admissions: &dyn Admissions, queue: &QueueId) {
-    let leased = admissions.lease(queue, 1, 40).await.expect("a lease");
+pub async fn leave_traces(books: &Books, queue: &QueueId) {
+    let leased = books.queue_progress.lease(queue, 1, 40).await.expect("a lease");
     assert_eq!(leased, Leased::Numbers { first: 1, last: 40 });
-    admissions.step(queue, 1, step(7, 70)).await.expect("a step");
+    books.queue_progress.step(queue, 1, step(7, 70)).await.expect("a step");
     let rows = [row(queue, 3, "a"), row(queue, 5, "b")];
-    let admitted = admissions.admit(queue, 1, &rows).await.expect("admissions");
+    let admitted = books.admissions.admit(queue, 1, &rows).await.expect("admissions");
     assert_eq!(admitted, [Admitted::Done, Admitted::Done]);
-    assert!(admissions.end(&slot(queue, 3), at(900)).await.expect("an end"));
-    let raised = admissions.raise_generation(queue, 1).await.expect("a raise");
+    assert!(books.admissions.end(&slot(queue, 3), at(900)).await.expect("an end"));
+    let raised = books.queue_progress.raise_generation(queue, 1).await.expect("a raise");
     assert_eq!(raised, Raised::Won(2));
 }
 
 /// What [`leave_traces`] wrote is all there.
-pub async fn check_survived(admissions: &dyn Admissions, queue: &QueueId) {
+pub async fn check_survived(books: &Books, queue: &QueueId) {
     let record = QueueRecord {
         generation: 2,
         leased_to: 40,
@@ -49,16 +46,16 @@ pub async fn check_survived(admissions: &dyn Admissions, queue: &QueueId) {
         now_serving: 7,
         admitted_max: 5,
     };
-    assert_eq!(admissions.record(queue).await.expect("a record"), Some(record));
-    assert_eq!(admissions.steps(queue, 0).await.expect("steps"), [step(7, 70)]);
+    assert_eq!(books.queue_progress.record(queue).await.expect("a record"), Some(record));
+    assert_eq!(books.queue_progress.steps(queue, 0).await.expect("steps"), [step(7, 70)]);
     let ended = Admission { ended_at: Some(at(900)), ..row(queue, 3, "a") };
-    let all = admissions.admissions(queue).await.expect("admissions");
+    let all = books.admissions.admissions(queue).await.expect("admissions");
     assert_eq!(all, [ended, row(queue, 5, "b")]);
-    let leased = admissions.lease(queue, 2, 1).await.expect("a lease");
+    let leased = books.queue_progress.lease(queue, 2, 1).await.expect("a lease");
     assert_eq!(leased, Leased::Numbers { first: 41, last: 41 });
 }
 
-async fn a_new_queue_has_no_past(admissions: &dyn Admissions, queue: &QueueId) {
+async fn a_new_queue_has_no_past(books: &Books, queue: &QueueId) {
     let fresh = QueueRecord {
         generation: 1,
         leased_to: 0,
@@ -66,18 +63,19 @@ async fn a_new_queue_has_no_past(admissions: &dyn Admissions, queue: &QueueId) {
         now_serving: 0,
         admitted_max: 0,
     };
-    assert_eq!(admissions.record(queue).await.expect("a record"), Some(fresh));
-    assert_eq!(admissions.steps(queue, 0).await.expect("steps"), []);
-    assert_eq!(admissions.admissions(queue).await.expect("admissions"), []);
-    assert_eq!(admissions.admission(&slot(queue, 1)).await.expect("an answer"), None);
+    assert_eq!(books.queue_progress.record(queue).await.expect("a record"), Some(fresh));
+    assert_eq!(books.queue_progress.steps(queue, 0).await.expect("steps"), []);
+    assert_eq!(books.admissions.admissions(queue).await.expect("admissions"), []);
+    assert_eq!(books.admissions.admission(&slot(queue, 1)).await.expect("an answer"), None);
     let absent = QueueId::parse("no-such-queue").expect("an id");
-    assert_eq!(admissions.record(&absent).await.expect("an answer"), None);
-    assert_eq!(admissions.lease(&absent, 1, 1).await.expect("an answer"), Leased::Stale);
-    assert!(admissions.raise_generation(&absent, 1).await.is_err());
+    assert_eq!(books.queue_progress.record(&absent).await.expect("an answer"), None);
+    assert_eq!(books.queue_progress.lease(&absent, 1, 1).await.expect("an answer"), Leased::Stale);
+    assert!(books.queue_progress.raise_generation(&absent, 1).await.is_err());
 }
 
-async fn leases_are_disjoint(admissions: &dyn Admissions, queue: &QueueId) {
-    let leases = join_all((1..=RIVALS).map(|count| admissions.lease(queue, 1, count))).await;
+async fn leases_are_disjoint(books: &Books, queue: &QueueId) {
+    let leases =
+        join_all((1..=RIVALS).map(|count| books.queue_progress.lease(queue, 1, count))).await;
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for (leased, wanted) in leases.into_iter().zip(1..) {
         let Leased::Numbers { first, last } = leased.expect("a lease") else {
@@ -92,58 +90,63 @@ async fn leases_are_disjoint(admissions: &dyn Admissions, queue: &QueueId) {
         assert_eq!(*first, mark.saturating_add(1), "leases touch and never overlap");
         mark = *last;
     }
-    let record = admissions.record(queue).await.expect("a record").expect("the queue");
+    let record = books.queue_progress.record(queue).await.expect("a record").expect("the queue");
     assert_eq!(record.leased_to, mark);
     assert_eq!(Some(record.lease_start), ranges.last().map(|range| range.0));
-    assert!(admissions.lease(queue, 1, 0).await.is_err(), "a lease of nothing is a mistake");
+    assert!(
+        books.queue_progress.lease(queue, 1, 0).await.is_err(),
+        "a lease of nothing is a mistake"
+    );
 }
 
-async fn one_raise_wins(admissions: &dyn Admissions, queue: &QueueId) {
-    let raises = join_all((0..RIVALS).map(|_| admissions.raise_generation(queue, 1))).await;
+async fn one_raise_wins(books: &Books, queue: &QueueId) {
+    let raises =
+        join_all((0..RIVALS).map(|_| books.queue_progress.raise_generation(queue, 1))).await;
     let raises: Vec<Raised> = raises.into_iter().map(|r| r.expect("an answer")).collect();
     let won = raises.iter().filter(|raised| **raised == Raised::Won(2)).count();
     let lost = raises.iter().filter(|raised| **raised == Raised::Lost(2)).count();
     assert_eq!((won, lost), (1, raises.len().saturating_sub(1)), "{raises:?}");
 }
 
-async fn older_generations_are_refused(admissions: &dyn Admissions, queue: &QueueId) {
+async fn older_generations_are_refused(books: &Books, queue: &QueueId) {
     let first = [row(queue, 1, "a")];
-    admissions.admit(queue, 1, &first).await.expect("an admission");
-    admissions.raise_generation(queue, 1).await.expect("a raise");
-    let before = admissions.record(queue).await.expect("a record");
+    books.admissions.admit(queue, 1, &first).await.expect("an admission");
+    books.queue_progress.raise_generation(queue, 1).await.expect("a raise");
+    let before = books.queue_progress.record(queue).await.expect("a record");
     for generation in [0, 1, 3] {
-        let leased = admissions.lease(queue, generation, 5).await.expect("an answer");
+        let leased = books.queue_progress.lease(queue, generation, 5).await.expect("an answer");
         assert_eq!(leased, Leased::Stale, "generation {generation}");
-        let stepped = admissions.step(queue, generation, step(9, 9)).await.expect("an answer");
+        let stepped =
+            books.queue_progress.step(queue, generation, step(9, 9)).await.expect("an answer");
         assert_eq!(stepped, StepCommitted::Stale, "generation {generation}");
         let rows = [row(queue, 1, "a"), row(queue, 2, "b")];
-        let admitted = admissions.admit(queue, generation, &rows).await.expect("an answer");
+        let admitted = books.admissions.admit(queue, generation, &rows).await.expect("an answer");
         assert_eq!(admitted, [Admitted::Stale, Admitted::Stale], "generation {generation}");
     }
-    assert_eq!(admissions.record(queue).await.expect("a record"), before);
-    let again = admissions.admit(queue, 2, &first).await.expect("an answer");
+    assert_eq!(books.queue_progress.record(queue).await.expect("a record"), before);
+    let again = books.admissions.admit(queue, 2, &first).await.expect("an answer");
     assert_eq!(again, [Admitted::Exists(first[0].clone())]);
 }
 
-async fn the_greatest_step_wins(admissions: &dyn Admissions, queue: &QueueId) {
-    let steps = (1..=RIVALS).map(|n| admissions.step(queue, 1, step(n, 100)));
+async fn the_greatest_step_wins(books: &Books, queue: &QueueId) {
+    let steps = (1..=RIVALS).map(|n| books.queue_progress.step(queue, 1, step(n, 100)));
     for (committed, proposed) in join_all(steps).await.into_iter().zip(1..) {
         match committed.expect("an answer") {
             StepCommitted::Greatest(greatest) => assert!(greatest >= proposed),
             StepCommitted::Stale => panic!("a step under the current generation was stale"),
         }
     }
-    let back = admissions.step(queue, 1, step(2, 200)).await.expect("an answer");
+    let back = books.queue_progress.step(queue, 1, step(2, 200)).await.expect("an answer");
     assert_eq!(back, StepCommitted::Greatest(RIVALS), "now_serving never goes back");
-    let record = admissions.record(queue).await.expect("a record").expect("the queue");
+    let record = books.queue_progress.record(queue).await.expect("a record").expect("the queue");
     assert_eq!(record.now_serving, RIVALS);
-    let kept = admissions.steps(queue, 0).await.expect("steps");
+    let kept = books.queue_progress.steps(queue, 0).await.expect("steps");
     assert!(kept.is_sorted_by(|a, b| a.now_serving < b.now_serving), "{kept:?}");
 }
 
-async fn steps_are_read_from_a_moment(admissions: &dyn Admissions, queue: &QueueId) {
+async fn steps_are_read_from_a_moment(books: &Books, queue: &QueueId) {
     for (serving, granting) in [(10, 100), (20, 200), (30, 300)] {
-        admissions.step(queue, 1, step(serving, granting)).await.expect("a step");
+        books.queue_progress.step(queue, 1, step(serving, granting)).await.expect("a step");
     }
     let table: [(i64, &[u64]); 5] = [
         (0, &[10, 20, 30]),
@@ -153,53 +156,53 @@ async fn steps_are_read_from_a_moment(admissions: &dyn Admissions, queue: &Queue
         (301, &[30]),
     ];
     for (since, expected) in table {
-        let steps = admissions.steps(queue, since).await.expect("steps");
+        let steps = books.queue_progress.steps(queue, since).await.expect("steps");
         let serving: Vec<u64> = steps.iter().map(|step| step.now_serving).collect();
         assert_eq!(serving, expected, "since {since}");
     }
 }
 
-async fn a_number_is_admitted_once(admissions: &dyn Admissions, queue: &QueueId) {
+async fn a_number_is_admitted_once(books: &Books, queue: &QueueId) {
     let rival = |n: u64| [row(queue, 4, &format!("rival-{n}"))];
     let rows: Vec<[Admission; 1]> = (0..RIVALS).map(rival).collect();
-    let answers = join_all(rows.iter().map(|row| admissions.admit(queue, 1, row))).await;
+    let answers = join_all(rows.iter().map(|row| books.admissions.admit(queue, 1, row))).await;
     let answers: Vec<Vec<Admitted>> = answers.into_iter().map(|a| a.expect("answers")).collect();
     let winner = answers.iter().position(|answer| *answer == [Admitted::Done]).expect("a winner");
     for (rival, answer) in answers.iter().enumerate().filter(|(rival, _)| *rival != winner) {
         assert_eq!(*answer, [Admitted::Exists(rows[winner][0].clone())], "rival {rival}");
     }
-    let kept = admissions.admission(&slot(queue, 4)).await.expect("an answer");
+    let kept = books.admissions.admission(&slot(queue, 4)).await.expect("an answer");
     assert_eq!(kept.as_ref(), Some(&rows[winner][0]));
 
     let batch = [row(queue, 9, "x"), row(queue, 4, "y"), row(queue, 8, "z"), row(queue, 8, "w")];
-    let answers = admissions.admit(queue, 1, &batch).await.expect("answers");
+    let answers = books.admissions.admit(queue, 1, &batch).await.expect("answers");
     let exists = |row: &Admission| Admitted::Exists(row.clone());
     let expected = [Admitted::Done, exists(&rows[winner][0]), Admitted::Done, exists(&batch[2])];
     assert_eq!(answers, expected, "answers stand in the order of the rows");
-    let record = admissions.record(queue).await.expect("a record").expect("the queue");
+    let record = books.queue_progress.record(queue).await.expect("a record").expect("the queue");
     assert_eq!(record.admitted_max, 9);
 }
 
-async fn a_slot_ends_once(admissions: &dyn Admissions, queue: &QueueId) {
+async fn a_slot_ends_once(books: &Books, queue: &QueueId) {
     let [first, second] = [row(queue, 1, "a"), row(queue, 2, "b")];
     let rows = [first.clone(), second.clone()];
-    admissions.admit(queue, 1, &rows).await.expect("admissions");
-    let ends = join_all((0..RIVALS).map(|_| admissions.end(&first.slot, at(500)))).await;
+    books.admissions.admit(queue, 1, &rows).await.expect("admissions");
+    let ends = join_all((0..RIVALS).map(|_| books.admissions.end(&first.slot, at(500)))).await;
     let ended = ends.into_iter().filter(|end| *end.as_ref().expect("an answer")).count();
     assert_eq!(ended, 1);
-    assert!(!admissions.end(&first.slot, at(900)).await.expect("an answer"));
-    assert!(!admissions.end(&slot(queue, 77), at(900)).await.expect("an answer"));
-    let kept = admissions.admissions(queue).await.expect("admissions");
+    assert!(!books.admissions.end(&first.slot, at(900)).await.expect("an answer"));
+    assert!(!books.admissions.end(&slot(queue, 77), at(900)).await.expect("an answer"));
+    let kept = books.admissions.admissions(queue).await.expect("admissions");
     assert_eq!(kept, [Admission { ended_at: Some(at(500)), ..first }, second]);
 }
 
-async fn queues_do_not_mix(admissions: &dyn Admissions, [one, other]: [QueueId; 2]) {
-    admissions.lease(&one, 1, 10).await.expect("a lease");
-    admissions.step(&one, 1, step(5, 5)).await.expect("a step");
-    admissions.admit(&one, 1, &[row(&one, 1, "a")]).await.expect("an admission");
-    a_new_queue_has_no_past(admissions, &other).await;
+async fn queues_do_not_mix(books: &Books, [one, other]: [QueueId; 2]) {
+    books.queue_progress.lease(&one, 1, 10).await.expect("a lease");
+    books.queue_progress.step(&one, 1, step(5, 5)).await.expect("a step");
+    books.admissions.admit(&one, 1, &[row(&one, 1, "a")]).await.expect("an admission");
+    a_new_queue_has_no_past(books, &other).await;
     let astray = [row(&one, 2, "a")];
-    assert!(admissions.admit(&other, 1, &astray).await.is_err(), "rows name their queue");
+    assert!(books.admissions.admit(&other, 1, &astray).await.is_err(), "rows name their queue");
 }
 
 fn at(millis: i64) -> Timestamp {

@@ -2,7 +2,9 @@
 //! least once, until they are committed.
 use super::sample::{NOW, SampleEvent, cancel_of};
 use crate::booking::{BookingCommand, BookingOutcome, PlaceBooking};
-use crate::log::{BookingLog, Delivery, Group, Message, Subscription, Topic};
+use crate::log::{
+    BookingLog, DeadLetter, Delivery, Group, LogPosition, Message, Subscription, Topic,
+};
 use crate::purchase::Purchase;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -20,6 +22,70 @@ pub async fn check_all(log: Arc<dyn BookingLog>) {
     a_lost_reply_appends_all_or_nothing(log).await;
     many_appenders_keep_each_bookings_order(log).await;
     a_backlog_counts_what_is_unread(log).await;
+}
+
+/// A dead letter as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    pub message: Message,
+    /// Where the message stands in its topic.
+    pub position: LogPosition,
+    pub reason: String,
+}
+
+/// What is set aside is kept whole, with its place and its reason, and changes nothing for any
+/// reader. `read` reads the dead letters from the first, once at least so many are there.
+pub async fn check_dead_letters(
+    log: &dyn BookingLog,
+    read_dead: impl AsyncFn(usize) -> Vec<SetAside>,
+) {
+    let event = SampleEvent::default();
+    let mut reader = drain(log, Group::PaymentWorker).await;
+    let mut bystander = drain(log, Group::Projector).await;
+    let sent = ["a-1", "a-2", "a-3"].map(|place| placed(&event.place(&[place])));
+    log.append(sent.to_vec()).await.expect("appended");
+    let mut deliveries: Vec<Delivery> = Vec::new();
+    while deliveries.len() < sent.len() {
+        deliveries.extend(reader.next(sent.len()).await.expect("deliveries"));
+    }
+    let letter = |delivery: &Delivery| DeadLetter {
+        delivery: delivery.clone(),
+        reason: format!("there is no place for {}", delivery.message.key()),
+    };
+    let letters: Vec<DeadLetter> = deliveries[1..].iter().map(letter).collect();
+    log.append_dead(Group::PaymentWorker, &[]).await.expect("nothing to set aside");
+    // The first reply was lost: the letters are appended again.
+    for _ in 0..2 {
+        log.append_dead(Group::PaymentWorker, &letters).await.expect("set aside");
+    }
+    let mut found = read_dead(letters.len()).await;
+    let mut known = Vec::new();
+    found.retain(|one| {
+        let new = !known.contains(&one.position);
+        known.push(one.position);
+        new
+    });
+    let expected = letters.into_iter().map(|DeadLetter { delivery, reason }| SetAside {
+        message: delivery.message,
+        position: delivery.position,
+        reason,
+    });
+    assert_eq!(found, expected.collect::<Vec<_>>());
+
+    // Set aside is not committed: until then the messages come again.
+    assert_eq!(log.backlog(Group::PaymentWorker).await.expect("a backlog").messages, 3);
+    drop(reader);
+    let mut reader = log.subscribe(Group::PaymentWorker).await.expect("a subscription");
+    assert_eq!(read(reader.as_mut(), 3).await, sent);
+    reader.commit().await.expect("committed");
+    // No group is given a dead letter.
+    assert_eq!(read(bystander.as_mut(), 3).await, sent);
+    for (reader, group) in [(reader, Group::PaymentWorker), (bystander, Group::Projector)] {
+        let mut reader = reader;
+        assert!(nothing_more(reader.as_mut()).await, "{group:?}");
+        reader.commit().await.expect("committed");
+        assert_eq!(log.backlog(group).await.expect("a backlog").messages, 0, "{group:?}");
+    }
 }
 
 /// Appends what [`check_survived`] looks for after a crash: one message committed, one not.

@@ -5,21 +5,20 @@ mod work;
 
 use super::sample::{NOW, SampleEvent};
 use crate::booking::{BookingOutcome, BookingStatus, PlaceBooking};
-use crate::books::{Begun, Purchases, Settlement};
+use crate::books::{Begun, Books, Settlement};
 use crate::clock::Timestamp;
 use crate::ids::PlaceId;
 use crate::purchase::{ChargeResult, PaymentState, Purchase};
-use std::sync::Arc;
 
 /// Runs the whole contract. The books may hold other events' purchases.
-pub async fn check_all(purchases: Arc<dyn Purchases>) {
-    claiming::check(purchases.clone()).await;
-    money::check(purchases.as_ref()).await;
-    work::check(purchases.as_ref()).await;
+pub async fn check_all(books: &Books) {
+    claiming::check(books).await;
+    money::check(books).await;
+    work::check(books).await;
 }
 
 /// Leaves one purchase of each kind behind, for [`check_survived`] to find after a crash.
-pub async fn leave_traces(books: &dyn Purchases, event: &SampleEvent) -> Vec<Purchase> {
+pub async fn leave_traces(books: &Books, event: &SampleEvent) -> Vec<Purchase> {
     let [confirmed, declined, submitted] = ["a-1", "a-2", "a-3"].map(|place| event.place(&[place]));
     confirm(books, &confirmed).await;
     charge(books, &declined).await;
@@ -33,32 +32,32 @@ pub async fn leave_traces(books: &dyn Purchases, event: &SampleEvent) -> Vec<Pur
 }
 
 /// What [`leave_traces`] left is still there, claims and tickets included.
-pub async fn check_survived(books: &dyn Purchases, event: &SampleEvent, left: &[Purchase]) {
+pub async fn check_survived(books: &Books, event: &SampleEvent, left: &[Purchase]) {
     for purchase in left {
         assert_eq!(find(books, &purchase.command).await, *purchase);
         for ticket in &purchase.tickets {
-            assert!(books.ticket(&ticket.ticket_id).await.expect("an answer").is_some());
+            assert!(books.tickets.ticket(&ticket.ticket_id).await.expect("an answer").is_some());
         }
     }
-    let claims = books.claims(&event.id, 0).await.expect("an answer");
+    let claims = books.purchase_reads.claims(&event.id, 0).await.expect("an answer");
     let mut places: Vec<_> = claims.live.iter().map(|claim| claim.place.as_str()).collect();
     places.sort_unstable();
     assert_eq!(places, ["a-1", "a-3"]);
 }
 
-async fn begin(books: &dyn Purchases, command: &PlaceBooking) -> Begun {
+async fn begin(books: &Books, command: &PlaceBooking) -> Begun {
     begin_at(books, command, NOW).await
 }
 
-async fn begin_at(books: &dyn Purchases, command: &PlaceBooking, now: Timestamp) -> Begun {
+async fn begin_at(books: &Books, command: &PlaceBooking, now: Timestamp) -> Begun {
     let batch = std::slice::from_ref(command);
-    let begun = books.begin(batch, now).await.expect("an answer");
+    let begun = books.purchases.begin(batch, now).await.expect("an answer");
     let [begun] = <[Begun; 1]>::try_from(begun).expect("one answer a command");
     begun
 }
 
 /// Begins a booking that must be charged.
-async fn charge(books: &dyn Purchases, command: &PlaceBooking) -> Purchase {
+async fn charge(books: &Books, command: &PlaceBooking) -> Purchase {
     match begin(books, command).await {
         Begun::Charge(purchase) => *purchase,
         other @ (Begun::Resolve(_) | Begun::Ended(_)) => panic!("expected a charge: {other:?}"),
@@ -66,7 +65,7 @@ async fn charge(books: &dyn Purchases, command: &PlaceBooking) -> Purchase {
 }
 
 /// Begins a booking that must end without a charge.
-async fn refused(books: &dyn Purchases, command: &PlaceBooking) -> BookingStatus {
+async fn refused(books: &Books, command: &PlaceBooking) -> BookingStatus {
     ended(begin(books, command).await).booking.status
 }
 
@@ -78,16 +77,16 @@ fn ended(begun: Begun) -> BookingOutcome {
 }
 
 async fn settle(
-    books: &dyn Purchases,
+    books: &Books,
     command: &PlaceBooking,
     result: ChargeResult,
 ) -> Vec<BookingOutcome> {
     let settlement = Settlement { booking_id: command.booking_id.clone(), result };
-    books.settle(&[settlement], NOW.plus_seconds(1)).await.expect("an answer")
+    books.purchases.settle(&[settlement], NOW.plus_seconds(1)).await.expect("an answer")
 }
 
 /// Begins and settles a booking; it must be confirmed.
-async fn confirm(books: &dyn Purchases, command: &PlaceBooking) -> BookingOutcome {
+pub(super) async fn confirm(books: &Books, command: &PlaceBooking) -> BookingOutcome {
     charge(books, command).await;
     let mut outcomes = settle(books, command, captured(command)).await;
     let outcome = outcomes.pop().expect("a new outcome");
@@ -95,8 +94,8 @@ async fn confirm(books: &dyn Purchases, command: &PlaceBooking) -> BookingOutcom
     outcome
 }
 
-async fn find(books: &dyn Purchases, command: &PlaceBooking) -> Purchase {
-    let found = books.purchase(&command.booking_id).await.expect("an answer");
+async fn find(books: &Books, command: &PlaceBooking) -> Purchase {
+    let found = books.purchase_reads.purchase(&command.booking_id).await.expect("an answer");
     found.expect("the purchase is there")
 }
 
@@ -109,8 +108,8 @@ fn declined_by_gateway() -> ChargeResult {
 }
 
 /// The places with a live claim, in order.
-async fn live(books: &dyn Purchases, event: &SampleEvent) -> Vec<String> {
-    let claims = books.claims(&event.id, 0).await.expect("an answer");
+pub(super) async fn live(books: &Books, event: &SampleEvent) -> Vec<String> {
+    let claims = books.purchase_reads.claims(&event.id, 0).await.expect("an answer");
     let mut places: Vec<_> = claims.live.into_iter().map(|claim| text(&claim.place)).collect();
     places.sort_unstable();
     places

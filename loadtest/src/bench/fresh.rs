@@ -196,7 +196,7 @@ async fn steps(books: &str, queue: &str) -> anyhow::Result<Vec<QueueStep>> {
     };
     let store = PgStore::open(books, bounds).await.context("opening the books")?;
     let queue = QueueId::parse(queue).context("the queue's id")?;
-    Ok(open_books(&store).admissions.steps(&queue, 0).await?)
+    Ok(open_books(&store).queue_progress.steps(&queue, 0).await?)
 }
 
 /// From each step to its sighting on each node, and how many steps that were. Steps from before the

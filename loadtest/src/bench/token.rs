@@ -82,8 +82,9 @@ async fn room_of(scratch: &Path) -> anyhow::Result<WaitingRoom> {
     let books = open_books(&file);
     Ok(WaitingRoom::new(Parts {
         store: Arc::new(LocalQueueStore::new()),
+        progress: books.queue_progress,
         admissions: books.admissions,
-        events: books.events,
+        queues: books.queues,
         keys: Keyring::new(KeySet::new(&keys).context("the server's keys")?),
         clock: Clock::System,
         config: bounds(),

@@ -107,6 +107,7 @@ impl Loops {
         }
         let gauge = PressureGauge {
             seats,
+            queues: node.stores.books.queues.clone(),
             events: node.stores.books.events.clone(),
             log: node.stores.log.clone(),
             clock: node.clock.clone(),
@@ -143,6 +144,7 @@ impl Loops {
             config: config.payment_worker.clone(),
             consumer: config.ledger.consumer.clone(),
             purchases: stores.books.purchases.clone(),
+            outbox: stores.books.outbox.clone(),
             log: stores.log.clone(),
             gateway: stores.gateway.clone(),
             clock: node.clock.clone(),

@@ -23,8 +23,9 @@ impl Stages {
         let stores = &node.stores;
         let room = WaitingRoom::new(waiting_room::Parts {
             store: stores.queue.clone(),
+            progress: stores.books.queue_progress.clone(),
             admissions: stores.books.admissions.clone(),
-            events: stores.books.events.clone(),
+            queues: stores.books.queues.clone(),
             keys: node.keys.clone(),
             clock: node.clock.clone(),
             config: config.waiting_room.clone(),
@@ -32,8 +33,9 @@ impl Stages {
         });
         let seats = SeatAllocator::new(allocator::Parts {
             store: stores.seats.clone(),
-            purchases: stores.books.purchases.clone(),
+            purchases: stores.books.purchase_reads.clone(),
             events: stores.books.events.clone(),
+            generations: stores.books.seat_generations.clone(),
             log: stores.log.clone(),
             clock: node.clock.clone(),
             ids: node.ids.clone(),

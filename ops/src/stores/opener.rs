@@ -71,10 +71,10 @@ impl Opener {
             }
             BooksUrl::Postgres(address) => self.postgres_books(address).await?,
         };
-        let (events, nothing) = (books.events.clone(), QueueId::parse(NOTHING)?);
+        let (queues, nothing) = (books.queues.clone(), QueueId::parse(NOTHING)?);
         self.probes.push(Probe::new("books", move || {
-            let (events, nothing) = (events.clone(), nothing.clone());
-            async move { events.queue(&nothing).await.map(drop) }
+            let (queues, nothing) = (queues.clone(), nothing.clone());
+            async move { queues.queue(&nothing).await.map(drop) }
         }));
         Ok(books)
     }

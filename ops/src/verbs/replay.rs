@@ -13,7 +13,7 @@ pub(crate) async fn replay(config: &Configuration, flags: &Replay) -> Result<(),
     let mut opener = Opener::existing(config)?;
     let books = opener.books(&config.stores.books).await?;
     let views = opener.views(&config.stores).await?;
-    let rebuilt = ledger::projector::rebuild(books.purchases.as_ref(), views.as_ref()).await;
+    let rebuilt = ledger::projector::rebuild(books.purchase_reads.as_ref(), views.as_ref()).await;
     opener.close().await;
     print(&format!("{} bookings\n", rebuilt.context("rebuilding the views")?))
 }

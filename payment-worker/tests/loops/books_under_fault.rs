@@ -1,18 +1,14 @@
 //! Purchases whose calls go wrong.
 use crate::faults::Faults;
 use async_trait::async_trait;
-use ledger::books::{Begun, Claims, DueWork, Purchases, Refunded, Scan, ScanResult, Settlement};
-use ledger::purchase::Purchase;
-use ledger::{
-    BookingId, BookingOutcome, CancelBooking, Cursor, EventId, Page, PlaceBooking, StoreError,
-    Ticket, TicketId, Timestamp,
-};
+use ledger::books::{Begun, Books, DueWork, Outbox, Purchases, Refunded, Settlement};
+use ledger::{BookingId, BookingOutcome, CancelBooking, PlaceBooking, StoreError, Timestamp};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub(crate) struct FaultyPurchases {
-    pub(crate) inner: Arc<dyn Purchases>,
+    pub(crate) inner: Books,
     pub(crate) faults: Faults,
     pub(crate) poison: Poison,
 }
@@ -70,7 +66,7 @@ impl Purchases for FaultyPurchases {
     ) -> Result<Vec<Begun>, StoreError> {
         let (poison, ids) = (&self.poison, batch.iter().map(|place| &place.booking_id));
         poison.refuse(&poison.opened, ids)?;
-        self.faults.around(self.inner.begin(batch, now)).await
+        self.faults.around(self.inner.purchases.begin(batch, now)).await
     }
 
     async fn settle(
@@ -80,7 +76,7 @@ impl Purchases for FaultyPurchases {
     ) -> Result<Vec<BookingOutcome>, StoreError> {
         let (poison, ids) = (&self.poison, batch.iter().map(|answer| &answer.booking_id));
         poison.refuse(&poison.settled, ids)?;
-        self.faults.around(self.inner.settle(batch, now)).await
+        self.faults.around(self.inner.purchases.settle(batch, now)).await
     }
 
     async fn cancel(
@@ -88,7 +84,7 @@ impl Purchases for FaultyPurchases {
         batch: &[CancelBooking],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        self.faults.around(self.inner.cancel(batch, now)).await
+        self.faults.around(self.inner.purchases.cancel(batch, now)).await
     }
 
     async fn refunded(
@@ -96,7 +92,7 @@ impl Purchases for FaultyPurchases {
         batch: &[Refunded],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        self.faults.around(self.inner.refunded(batch, now)).await
+        self.faults.around(self.inner.purchases.refunded(batch, now)).await
     }
 
     async fn due(
@@ -105,37 +101,20 @@ impl Purchases for FaultyPurchases {
         next_try: Timestamp,
         limit: u32,
     ) -> Result<Vec<DueWork>, StoreError> {
-        self.faults.behind(self.inner.due(now, next_try, limit)).await
+        self.faults.behind(self.inner.purchases.due(now, next_try, limit)).await
     }
+}
 
+#[async_trait]
+impl Outbox for FaultyPurchases {
     async fn unpublished(&self, limit: u32) -> Result<Vec<BookingOutcome>, StoreError> {
-        self.faults.behind(self.inner.unpublished(limit)).await
+        self.faults.behind(self.inner.outbox.unpublished(limit)).await
     }
 
     async fn published(&self, outcomes: &[(BookingId, u32)]) -> Result<(), StoreError> {
         if outcomes.is_empty() {
             return Ok(());
         }
-        self.faults.around(self.inner.published(outcomes)).await
-    }
-
-    async fn purchase(&self, id: &BookingId) -> Result<Option<Purchase>, StoreError> {
-        self.inner.purchase(id).await
-    }
-
-    async fn purchases(&self, cursor: Cursor) -> Result<Page<Purchase>, StoreError> {
-        self.inner.purchases(cursor).await
-    }
-
-    async fn claims(&self, event: &EventId, revision: u64) -> Result<Claims, StoreError> {
-        self.inner.claims(event, revision).await
-    }
-
-    async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
-        self.inner.ticket(id).await
-    }
-
-    async fn scan(&self, scan: &Scan, now: Timestamp) -> Result<Option<ScanResult>, StoreError> {
-        self.inner.scan(scan, now).await
+        self.faults.around(self.inner.outbox.published(outcomes)).await
     }
 }

@@ -61,7 +61,7 @@ async fn a_cancel_ends_right_at_every_stage() {
         let refunds = usize::from(expected == Refunded);
         assert_eq!(world.refunds().await, refunds, "{stage:?} {token}");
         assert_eq!(world.transfers().await.len(), refunds * 2, "{stage:?} {token}");
-        let claims = world.ledger.books.purchases.claims(&world.event.id, 0).await.unwrap();
+        let claims = world.ledger.books.purchase_reads.claims(&world.event.id, 0).await.unwrap();
         assert!(claims.live.is_empty(), "the seat is free again: {stage:?} {token}");
         world.assert_sound(&[&place]).await;
     }

@@ -112,7 +112,7 @@ async fn after_the_key_window_the_gateway_is_only_asked_what_it_has() {
     assert_eq!((seen.charges.len(), seen.look_ups), (0, 3));
     let purchase = world.purchase(&place).await.unwrap();
     assert_eq!(purchase.payment, PaymentState::Unknown, "not found is never final");
-    let claims = world.ledger.books.purchases.claims(&world.event.id, 0).await.unwrap();
+    let claims = world.ledger.books.purchase_reads.claims(&world.event.id, 0).await.unwrap();
     assert_eq!(claims.live.len(), 1, "and never releases a claim");
     // The first request was on its way all the time.
     charge_at_gateway(&world, &place, place.total).await;

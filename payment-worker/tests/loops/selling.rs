@@ -184,7 +184,7 @@ async fn a_gateway_that_hangs_leaves_the_charge_unknown_and_the_offset_committed
     let purchase = world.purchase(&place).await.unwrap();
     assert_eq!(purchase.payment, PaymentState::Unknown);
     assert_eq!(purchase.status, BookingStatus::Processing);
-    let claims = world.ledger.books.purchases.claims(&world.event.id, 0).await.unwrap();
+    let claims = world.ledger.books.purchase_reads.claims(&world.event.id, 0).await.unwrap();
     assert_eq!(claims.live.len(), 1, "the seat stays blocked");
     world.gateway.release();
     world.clock.advance(Duration::from_secs(2));

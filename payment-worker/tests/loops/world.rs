@@ -93,17 +93,18 @@ impl World {
     }
 
     pub(crate) fn parts(&self, faults: &Faults) -> Parts {
-        let inner = self.ledger.books.purchases.clone();
+        let purchases = Arc::new(FaultyPurchases {
+            inner: self.ledger.books.clone(),
+            faults: faults.clone(),
+            poison: self.poison.clone(),
+        });
         let log = FaultyLog { inner: self.ledger.log.clone(), faults: faults.clone() };
         let gateway = FaultyGateway { inner: self.gateway.clone(), faults: faults.clone() };
         Parts {
             config: self.config.clone(),
             consumer: consumer_config(),
-            purchases: Arc::new(FaultyPurchases {
-                inner,
-                faults: faults.clone(),
-                poison: self.poison.clone(),
-            }),
+            purchases: purchases.clone(),
+            outbox: purchases,
             log: Arc::new(log),
             gateway: Arc::new(gateway),
             clock: self.clock.clone(),
@@ -131,7 +132,7 @@ impl World {
     }
 
     pub(crate) async fn purchase(&self, place: &PlaceBooking) -> Option<Purchase> {
-        self.ledger.books.purchases.purchase(&place.booking_id).await.unwrap()
+        self.ledger.books.purchase_reads.purchase(&place.booking_id).await.unwrap()
     }
 
     pub(crate) async fn status(&self, place: &PlaceBooking) -> Option<BookingStatus> {
@@ -154,7 +155,7 @@ impl World {
                 return false;
             }
         }
-        let outbox = self.ledger.books.purchases.unpublished(1).await.unwrap();
+        let outbox = self.ledger.books.outbox.unpublished(1).await.unwrap();
         outbox.is_empty() && self.backlog().await == 0
     }
 

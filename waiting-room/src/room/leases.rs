@@ -4,7 +4,7 @@ use super::queue_copy::QueueCopy;
 use crate::metrics::LEASES_TOTAL;
 use crate::store::Reserve;
 use crate::{Error, Parts};
-use ledger::books::{Admissions, Leased};
+use ledger::books::{Leased, QueueProgress};
 use ledger::{Timestamp, lock};
 use metrics::counter;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const AHEAD_SHARE: u64 = 32;
 /// Keeps one queue in numbers to give.
 pub(super) struct Leaser {
     copy: Arc<QueueCopy>,
-    admissions: Arc<dyn Admissions>,
+    progress: Arc<dyn QueueProgress>,
     tasks: TaskTracker,
     ahead_seconds: u64,
     least: u64,
@@ -60,7 +60,7 @@ impl Leaser {
     pub(super) fn new(parts: &Parts, background: &Background, copy: Arc<QueueCopy>) -> Self {
         Self {
             copy,
-            admissions: parts.admissions.clone(),
+            progress: parts.progress.clone(),
             tasks: background.tasks.clone(),
             ahead_seconds: u64::from(parts.config.lease_ahead_seconds),
             least: parts.config.lease_min.max(1),
@@ -80,7 +80,7 @@ impl Leaser {
         }
         let ahead = self.demand.add(0, self.copy.now()).saturating_mul(self.ahead_seconds);
         let count = ahead.max(least).max(self.least);
-        match self.admissions.lease(self.copy.id(), generation, count).await? {
+        match self.progress.lease(self.copy.id(), generation, count).await? {
             Leased::Numbers { first, last } => {
                 counter!(LEASES_TOTAL).increment(1);
                 let lease = Some((first, last));

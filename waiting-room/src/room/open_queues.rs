@@ -38,7 +38,7 @@ impl OpenQueues {
 
     /// Every queue that `Books` know.
     pub(crate) async fn recorded(&self) -> Result<Vec<Queue>, Error> {
-        Ok(self.parts.events.queues().await?)
+        Ok(self.parts.queues.queues().await?)
     }
 
     /// A queue that must exist: somebody holds a token or a slot of it.
@@ -73,7 +73,7 @@ impl OpenQueues {
         if let Some(handle) = self.opened(queue) {
             return Ok(Some(handle));
         }
-        let Some(found) = self.parts.events.queue(queue).await? else { return Ok(None) };
+        let Some(found) = self.parts.queues.queue(queue).await? else { return Ok(None) };
         let handle = Arc::new(QueueHandle::open(&self.parts, &self.background, &found).await?);
         write_lock(&self.open).insert(found.id, handle.clone());
         self.keepers.spawn(keep_fresh(Arc::downgrade(&handle.status)));

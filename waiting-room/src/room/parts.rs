@@ -2,7 +2,7 @@
 use crate::store::QueueStore;
 use crate::{Config, Pressures};
 use ledger::Clock;
-use ledger::books::{Admissions, Events};
+use ledger::books::{Admissions, QueueProgress, Queues};
 use ledger::keys::Keyring;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 pub struct Parts {
     pub store: Arc<dyn QueueStore>,
+    pub progress: Arc<dyn QueueProgress>,
     pub admissions: Arc<dyn Admissions>,
-    pub events: Arc<dyn Events>,
+    pub queues: Arc<dyn Queues>,
     pub keys: Keyring,
     pub clock: Clock,
     pub config: Config,

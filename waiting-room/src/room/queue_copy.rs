@@ -1,7 +1,7 @@
 //! A queue's copy as one node calls it: fenced by its generation, recovered when it is lost.
 use crate::store::{CopyRef, PlaceStatus, QueueStore};
 use crate::{Error, Parts};
-use ledger::books::{Admissions, Events};
+use ledger::books::{Admissions, QueueProgress, Queues};
 use ledger::{Clock, Fenced, FencedCopy, Queue, QueueId, StoreError, Timestamp};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub(crate) struct QueueCopy {
     id: QueueId,
     store: Arc<dyn QueueStore>,
+    pub(super) progress: Arc<dyn QueueProgress>,
     pub(super) admissions: Arc<dyn Admissions>,
-    pub(super) events: Arc<dyn Events>,
+    pub(super) queues: Arc<dyn Queues>,
     clock: Clock,
     fenced: FencedCopy,
     /// The greatest step this node knows to be published.
@@ -27,8 +28,9 @@ impl QueueCopy {
         Self {
             id: queue.id.clone(),
             store: parts.store.clone(),
+            progress: parts.progress.clone(),
             admissions: parts.admissions.clone(),
-            events: parts.events.clone(),
+            queues: parts.queues.clone(),
             clock: parts.clock.clone(),
             fenced: FencedCopy::new(parts.config.recovery),
             served: AtomicU64::new(0),

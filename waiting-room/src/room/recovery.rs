@@ -17,7 +17,7 @@ impl CopySource for QueueCopy {
     }
 
     async fn raise(&self, from: u64) -> Result<Raised, Error> {
-        Ok(self.admissions.raise_generation(self.id(), from).await?)
+        Ok(self.progress.raise_generation(self.id(), from).await?)
     }
 
     async fn probe(&self, generation: u64) -> Result<bool, Error> {
@@ -58,32 +58,32 @@ impl CopySource for QueueCopy {
 impl QueueCopy {
     async fn load(&self, generation: u64) -> Result<QueueLoad, Error> {
         let mut record = self.record().await?;
-        let last = self.admissions.steps(self.id(), i64::MAX).await?.last().copied();
+        let last = self.progress.steps(self.id(), i64::MAX).await?.last().copied();
         let granting_millis = last.map_or(0, |step| step.granting_millis);
         if record.admitted_max > record.now_serving {
             // An admission was committed and its step was not: whoever has it was called.
             let now_serving = record.admitted_max;
             let step = QueueStep { now_serving, at: self.now(), granting_millis };
-            match self.admissions.step(self.id(), generation, step).await? {
+            match self.progress.step(self.id(), generation, step).await? {
                 StepCommitted::Greatest(greatest) => record.now_serving = greatest,
                 StepCommitted::Stale => return Err(Error::Recovering),
             }
         }
         let queue = self.queue().await?;
         let since = granting_millis.saturating_sub(steps_kept_millis(&queue.settings));
-        let steps = self.admissions.steps(self.id(), since).await?;
+        let steps = self.progress.steps(self.id(), since).await?;
         let admissions = self.admissions.admissions(self.id()).await?;
         record.generation = generation;
         Ok(QueueLoad { queue, record, steps, admissions })
     }
 
     async fn record(&self) -> Result<QueueRecord, Error> {
-        let record = self.admissions.record(self.id()).await?;
+        let record = self.progress.record(self.id()).await?;
         Ok(record.ok_or_else(|| StoreError::broken("recovering a queue", "it has no record"))?)
     }
 
     async fn queue(&self) -> Result<Queue, Error> {
-        let queue = self.events.queue(self.id()).await?;
+        let queue = self.queues.queue(self.id()).await?;
         Ok(queue.ok_or_else(|| StoreError::broken("recovering a queue", "it has no settings"))?)
     }
 }

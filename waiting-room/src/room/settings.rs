@@ -6,7 +6,7 @@ use super::status_keeper::StatusKeeper;
 use crate::line::forbidding;
 use crate::store::SettingsChange;
 use crate::{Error, Parts};
-use ledger::books::{Events, LimitsChange, Patched};
+use ledger::books::{LimitsChange, Patched, Queues};
 use ledger::{Queue, QueuePatch, QueueState, StoreError, Timestamp, lock};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const TRIES: usize = 10;
 pub(crate) struct Settings {
     copy: Arc<QueueCopy>,
     status: Arc<StatusKeeper>,
-    events: Arc<dyn Events>,
+    queues: Arc<dyn Queues>,
     pace: Arc<Notify>,
     /// Settings that were announced to the store and are not recorded for so long never will be:
     /// whoever announced them is gone.
@@ -39,7 +39,7 @@ impl Settings {
         Self {
             copy,
             status,
-            events: parts.events.clone(),
+            queues: parts.queues.clone(),
             pace: background.pace.clone(),
             announced_max: Duration::from_millis(parts.config.settings_recorded_within_ms),
             configuring: tokio::sync::Mutex::default(),
@@ -55,7 +55,7 @@ impl Settings {
     pub(super) async fn configure(&self, patch: QueuePatch) -> Result<Option<Queue>, Error> {
         let _turn = self.turn().await;
         for _ in 0..TRIES {
-            let Some(old) = self.events.queue(self.copy.id()).await? else { return Ok(None) };
+            let Some(old) = self.queues.queue(self.copy.id()).await? else { return Ok(None) };
             match self.change(&old, patch).await? {
                 Patched::Done(queue) => return Ok(Some(queue)),
                 Patched::NoSuchQueue => return Ok(None),
@@ -78,11 +78,11 @@ impl Settings {
             // A slot given in the same millisecond was given under the old settings.
             now = now.plus_millis(1);
         }
-        let patched = self.events.patch_queue(queue, old.revision, patch, now).await;
+        let patched = self.queues.patch_queue(queue, old.revision, patch, now).await;
         let current = match &patched {
             Ok(Patched::Done(queue)) => Some(queue.clone()),
             // Whatever stands in `Books` now is what counts.
-            Ok(Patched::Stale | Patched::NoSuchQueue) | Err(_) => self.events.queue(queue).await?,
+            Ok(Patched::Stale | Patched::NoSuchQueue) | Err(_) => self.queues.queue(queue).await?,
         };
         // If nothing is recorded yet, it still may be: what was announced stays in force.
         if let Some(queue) = current.filter(|queue| queue.revision > old.revision) {
@@ -103,7 +103,7 @@ impl Settings {
     pub(crate) async fn catch_up(&self, queue: &Queue) -> Result<(), Error> {
         if self.is_behind(queue) {
             let _turn = self.turn().await;
-            if let Some(queue) = self.events.queue(&queue.id).await? {
+            if let Some(queue) = self.queues.queue(&queue.id).await? {
                 let revision = queue.revision.max(self.status.seen().snapshot.revision);
                 self.apply(recorded(&queue, revision)).await?;
                 self.copy.set_opens_at(queue.opens_at);
@@ -138,11 +138,11 @@ impl Settings {
     /// since `queue` was read: what an admin says meanwhile is never overwritten.
     pub(crate) async fn open_due(&self, queue: &Queue) -> Result<bool, Error> {
         let _turn = self.turn().await;
-        let current = self.events.queue(&queue.id).await?;
+        let current = self.queues.queue(&queue.id).await?;
         let Some(current) = current.filter(|now| now.revision == queue.revision) else {
             return Ok(false);
         };
-        let history = self.events.limits(&queue.id).await?;
+        let history = self.queues.limits(&queue.id).await?;
         if !is_due(&current, self.copy.now()) || !opens_by_itself(&history, &current) {
             return Ok(false);
         }

@@ -4,7 +4,7 @@ use super::queue_copy::QueueCopy;
 use super::status_keeper::StatusKeeper;
 use crate::metrics::PACER_STEPS_TOTAL;
 use crate::{Error, Parts};
-use ledger::books::{Admissions, QueueStep, StepCommitted};
+use ledger::books::{QueueProgress, QueueStep, StepCommitted};
 use metrics::{Counter, counter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Stepper {
     copy: Arc<QueueCopy>,
     status: Arc<StatusKeeper>,
-    admissions: Arc<dyn Admissions>,
+    progress: Arc<dyn QueueProgress>,
     tasks: TaskTracker,
     /// How long the pacer leaves a queue alone whose step could not be committed.
     retry: Duration,
@@ -34,7 +34,7 @@ impl Stepper {
         Self {
             copy,
             status,
-            admissions: parts.admissions.clone(),
+            progress: parts.progress.clone(),
             tasks: background.tasks.clone(),
             retry: Duration::from_millis(parts.config.step_retry_ms),
             stepping: AtomicBool::new(false),
@@ -81,7 +81,7 @@ impl Stepper {
 
     /// Commits a step and publishes it.
     pub(super) async fn commit(&self, generation: u64, step: QueueStep) -> Result<(), Error> {
-        match self.admissions.step(self.copy.id(), generation, step).await? {
+        match self.progress.step(self.copy.id(), generation, step).await? {
             StepCommitted::Greatest(_) => {}
             StepCommitted::Stale => return self.copy.recover(generation).await,
         }

@@ -6,7 +6,7 @@ mod settings;
 use super::*;
 use crate::store::LocalQueueStore;
 use crate::{Config, IssuedPass, Pacer, PlaceState, Pressure, Pressures};
-use ledger::books::{Admissions, EventCreated};
+use ledger::books::{Admissions, EventCreated, QueueProgress};
 use ledger::conformance::TestLedger;
 use ledger::{
     DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, RecoveryBounds, SaleTerms, Timestamp,
@@ -94,21 +94,23 @@ impl World {
         let keys = Keyring::ephemeral(T0);
         let store = Arc::new(LocalQueueStore::new());
         let pressure = watch::Sender::new(Pressures::default());
+        let progress = ledger.books.queue_progress.clone();
         let admissions = ledger.books.admissions.clone();
-        let room = room(&ledger, admissions, &clock, &keys, &store, &pressure);
+        let room = room(&ledger, progress, admissions, &clock, &keys, &store, &pressure);
         Self { ledger, clock, keys, store, pressure, queue, room }
     }
 
     /// As after kill -9: the copy in memory is gone, the books are there.
     fn restart(&mut self) {
         self.store = Arc::new(LocalQueueStore::new());
+        let progress = self.ledger.books.queue_progress.clone();
         let admissions = self.ledger.books.admissions.clone();
-        self.restart_on(admissions);
+        self.restart_on(progress, admissions);
     }
 
-    fn restart_on(&mut self, admissions: Arc<dyn Admissions>) {
+    fn restart_on(&mut self, progress: Arc<dyn QueueProgress>, admissions: Arc<dyn Admissions>) {
         let Self { ledger, clock, keys, store, pressure, .. } = self;
-        self.room = room(ledger, admissions, clock, keys, store, pressure);
+        self.room = room(ledger, progress, admissions, clock, keys, store, pressure);
     }
 
     fn wait(&self, millis: u64) {
@@ -177,6 +179,7 @@ impl World {
 
 fn room(
     ledger: &TestLedger,
+    progress: Arc<dyn QueueProgress>,
     admissions: Arc<dyn Admissions>,
     clock: &Clock,
     keys: &Keyring,
@@ -185,8 +188,9 @@ fn room(
 ) -> WaitingRoom {
     WaitingRoom::new(Parts {
         store: store.clone(),
+        progress,
         admissions,
-        events: ledger.books.events.clone(),
+        queues: ledger.books.queues.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
         config: config(),

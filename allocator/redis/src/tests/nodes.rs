@@ -46,7 +46,7 @@ async fn command(url: &str, words: &[&str]) {
 }
 
 async fn generation(venue: &Venue) -> u64 {
-    venue.ledger.books.events.seat_generation(&venue.event.id).await.unwrap().unwrap()
+    venue.ledger.books.seat_generations.seat_generation(&venue.event.id).await.unwrap().unwrap()
 }
 
 /// Locks again until the copy is recovered, as a client does on 503.
@@ -219,8 +219,8 @@ async fn a_node_that_comes_during_a_recovery_leaves_its_holds_alone() {
     let hold = venue.held(&venue.account(), &[0]).await;
     // The second node's first look at the event falls between the winner's generation and its copy.
     let loader = store(&server.url()).await;
-    let events = &venue.ledger.books.events;
-    events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
+    let generations = &venue.ledger.books.seat_generations;
+    generations.raise_seat_generation(&venue.event.id, 2).await.unwrap();
     loader.surviving_holds(&venue.event, 3).await.unwrap();
     let at = venue.at(3);
     let request = floor(&venue);
@@ -244,8 +244,8 @@ async fn a_recovery_that_comes_late_undoes_nothing() {
     let (venue, second) = two_nodes(&server.url()).await;
     venue.held(&venue.account(), &[0]).await;
     // Another node won generation 3, marked the copy lost, and sleeps.
-    let events = &venue.ledger.books.events;
-    events.raise_seat_generation(&venue.event.id, 2).await.unwrap();
+    let generations = &venue.ledger.books.seat_generations;
+    generations.raise_seat_generation(&venue.event.id, 2).await.unwrap();
     let sleeper = store(&server.url()).await;
     sleeper.surviving_holds(&venue.event, 3).await.unwrap();
     let request = floor(&venue);

@@ -15,8 +15,8 @@ async fn lived_in() -> (TestPostgres, PgStore, Books) {
     let books = open_books(&store);
     let event = conformance::events::sample_event();
     books.events.create(&event, Some(QueueSettings::default())).await.unwrap();
-    conformance::admissions::leave_traces(&*books.admissions, &event.queue_id).await;
-    purchases::leave_traces(&*books.purchases, &SampleEvent::default()).await;
+    conformance::admissions::leave_traces(&books, &event.queue_id).await;
+    purchases::leave_traces(&books, &SampleEvent::default()).await;
     (schema, store, books)
 }
 
@@ -104,7 +104,7 @@ async fn the_audit_of_a_sound_record_finds_nothing_and_of_another_what_is_wrong(
 #[tokio::test]
 async fn pages_hold_every_row_once() {
     let (schema, store, books) = lived_in().await;
-    purchases::check_all(books.purchases.clone()).await;
+    purchases::check_all(&books).await;
     let reads = PgAuditReads::new(store.clone());
     let (mut seen, mut after) = (0, None);
     loop {

@@ -3,7 +3,7 @@ use super::{Rival, answers, begin};
 use crate::PgPurchases;
 use crate::testing::postgres;
 use ledger::BookingStatus;
-use ledger::books::{Claims, Purchases, Settlement};
+use ledger::books::{Claims, PurchaseReads, Purchases, Settlement};
 use ledger::conformance::sample::{NOW, SampleEvent};
 use ledger::purchase::ChargeResult;
 

@@ -52,7 +52,7 @@ async fn carry_on(books: &Books, dice: &mut Dice, command: &PlaceBooking) {
         // A used ticket keeps its place for good.
         if let Some(ticket) = ticket.filter(|_| dice.roll(50) == 0) {
             let scan = Scan { ticket_id: ticket.ticket_id.clone(), issue: 1 };
-            books.purchases.scan(&scan, NOW).await.unwrap();
+            books.tickets.scan(&scan, NOW).await.unwrap();
         }
     }
     let cancelled = books.purchases.cancel(&[cancel_of(command)], NOW).await.unwrap();
@@ -76,10 +76,10 @@ async fn work(books: &Books, event: &SampleEvent, accounts: &[AccountId], seed: 
             charged = charged.saturating_add(1);
             carry_on(books, &mut dice, command).await;
         }
-        let unpublished = books.purchases.unpublished(50).await.unwrap();
+        let unpublished = books.outbox.unpublished(50).await.unwrap();
         let heard: Vec<_> =
             unpublished.into_iter().map(|o| (o.booking.id, o.booking.version)).collect();
-        books.purchases.published(&heard).await.unwrap();
+        books.outbox.published(&heard).await.unwrap();
         books.purchases.due(NOW.plus_seconds(60), NOW.plus_seconds(60), 5).await.unwrap();
     }
     charged

@@ -3,7 +3,9 @@
 use super::Rival;
 use crate::testing::{TestPostgres, postgres};
 use crate::{PgAdmissions, PgEvents, PgStore};
-use ledger::books::{Admissions, Admitted, Events, Leased, QueueStep, Raised, StepCommitted};
+use ledger::books::{
+    Admissions, Admitted, Events, Leased, QueueProgress, QueueStep, Raised, StepCommitted,
+};
 use ledger::conformance::events::sample_event;
 use ledger::conformance::sample::NOW;
 use ledger::{AccountId, Admission, AdmissionSource, QueueId, QueueSettings, SlotRef};

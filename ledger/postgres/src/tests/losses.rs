@@ -5,7 +5,7 @@ use super::{Rival, begin, open};
 use crate::testing::{BOUNDS, TestPostgres, postgres};
 use crate::{PgBounds, PgPurchases};
 use ledger::StoreError;
-use ledger::books::{Begun, Purchases, Settlement};
+use ledger::books::{Begun, PurchaseReads, Purchases, Settlement};
 use ledger::conformance::sample::{NOW, SampleEvent};
 use ledger::purchase::ChargeResult;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::begin;
 use crate::testing::{BOUNDS, postgres};
 use crate::{PgPurchases, PgStore, PgViews};
-use ledger::books::{DueWork, Purchases, Refunded, Settlement};
+use ledger::books::{DueWork, Outbox, Purchases, Refunded, Settlement};
 use ledger::conformance::sample::{NOW, SampleEvent, cancel_of};
 use ledger::purchase::ChargeResult;
 use ledger::{Booking, Views};

@@ -3,7 +3,7 @@ use super::open;
 use crate::testing::BOUNDS;
 use crate::{PgBounds, PgPurchases};
 use futures_util::future::join_all;
-use ledger::books::{Begun, Purchases, Settlement};
+use ledger::books::{Begun, PurchaseReads, Purchases, Settlement};
 use ledger::conformance::sample::{NOW, SampleEvent};
 use ledger::purchase::{ChargeResult, PaymentState};
 use std::os::unix::process::CommandExt;

@@ -1,7 +1,6 @@
 //! The contracts of queues and people on SQLite, and what the file itself refuses.
-use super::SqliteAdmissions;
-use crate::{MIGRATIONS, SqliteAccounts, SqliteEvents, SqliteFile, SqliteRequests};
-use ledger::books::{Events, QueueStep};
+use crate::{MIGRATIONS, SqliteAccounts, SqliteFile, SqliteRequests, open_books};
+use ledger::books::QueueStep;
 use ledger::{QueuePatch, QueueSettings, Timestamp, conformance};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +13,14 @@ async fn open(folder: &Path) -> SqliteFile {
 async fn admissions_keep_their_contract() {
     let folder = tempfile::tempdir().unwrap();
     let file = open(folder.path()).await;
-    let events = Arc::new(SqliteEvents::new(file.clone()));
-    conformance::admissions::check_all(Arc::new(SqliteAdmissions::new(file)), events).await;
+    conformance::admissions::check_all(&open_books(&file)).await;
 }
 
 #[tokio::test]
 async fn events_keep_their_contract() {
     let folder = tempfile::tempdir().unwrap();
     let file = open(folder.path()).await;
-    conformance::events::check_all(Arc::new(SqliteEvents::new(file))).await;
+    conformance::events::check_all(&open_books(&file)).await;
 }
 
 #[tokio::test]
@@ -40,22 +38,24 @@ async fn everything_is_there_when_the_file_is_opened_again() {
     let patch = QueuePatch { capacity: Some(3), ..QueuePatch::default() };
     {
         let file = open(folder.path()).await;
-        let events = SqliteEvents::new(file.clone());
-        events.create(&event, Some(QueueSettings::default())).await.unwrap();
-        events.patch_queue(&event.queue_id, 1, patch, Timestamp::from_millis(5)).await.unwrap();
-        events.raise_seat_generation(&event.id, 1).await.unwrap();
-        let admissions = SqliteAdmissions::new(file.clone());
-        conformance::admissions::leave_traces(&admissions, &event.queue_id).await;
-        drop((events, admissions));
+        let books = open_books(&file);
+        books.events.create(&event, Some(QueueSettings::default())).await.unwrap();
+        books
+            .queues
+            .patch_queue(&event.queue_id, 1, patch, Timestamp::from_millis(5))
+            .await
+            .unwrap();
+        books.seat_generations.raise_seat_generation(&event.id, 1).await.unwrap();
+        conformance::admissions::leave_traces(&books, &event.queue_id).await;
+        drop(books);
         file.close().await;
     }
     let file = open(folder.path()).await;
-    let events = SqliteEvents::new(file.clone());
-    assert_eq!(events.event(&event.id).await.unwrap().as_ref(), Some(&event));
-    assert_eq!(events.limits(&event.queue_id).await.unwrap().len(), 2);
-    assert_eq!(events.seat_generation(&event.id).await.unwrap(), Some(2));
-    let admissions = SqliteAdmissions::new(file);
-    conformance::admissions::check_survived(&admissions, &event.queue_id).await;
+    let books = open_books(&file);
+    assert_eq!(books.events.event(&event.id).await.unwrap().as_ref(), Some(&event));
+    assert_eq!(books.queues.limits(&event.queue_id).await.unwrap().len(), 2);
+    assert_eq!(books.seat_generations.seat_generation(&event.id).await.unwrap(), Some(2));
+    conformance::admissions::check_survived(&books, &event.queue_id).await;
 }
 
 #[tokio::test]
@@ -63,10 +63,9 @@ async fn no_statement_changes_the_facts() {
     let folder = tempfile::tempdir().unwrap();
     let file = open(folder.path()).await;
     let event = conformance::events::sample_event();
-    let events = SqliteEvents::new(file.clone());
-    events.create(&event, Some(QueueSettings::default())).await.unwrap();
-    let admissions = SqliteAdmissions::new(file.clone());
-    conformance::admissions::leave_traces(&admissions, &event.queue_id).await;
+    let books = open_books(&file);
+    books.events.create(&event, Some(QueueSettings::default())).await.unwrap();
+    conformance::admissions::leave_traces(&books, &event.queue_id).await;
     let refused = [
         "DELETE FROM admissions",
         "UPDATE admissions SET until = until + 1",
@@ -88,7 +87,6 @@ async fn no_statement_changes_the_facts() {
         assert!(write.await.is_err(), "{statement}");
     }
     let step = QueueStep { now_serving: 7, at: Timestamp::from_millis(1_000), granting_millis: 70 };
-    use ledger::books::Admissions;
-    assert_eq!(admissions.steps(&event.queue_id, 0).await.unwrap(), [step]);
-    conformance::admissions::check_survived(&admissions, &event.queue_id).await;
+    assert_eq!(books.queue_progress.steps(&event.queue_id, 0).await.unwrap(), [step]);
+    conformance::admissions::check_survived(&books, &event.queue_id).await;
 }

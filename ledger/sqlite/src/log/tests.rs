@@ -2,9 +2,11 @@
 use super::*;
 use crate::tests::{crashed, open};
 use futures_util::FutureExt;
-use ledger::BookingCommand;
-use ledger::conformance::log::{check_all, check_survived, leave_traces};
+use ledger::conformance::log::{
+    SetAside, check_all, check_dead_letters, check_survived, leave_traces,
+};
 use ledger::conformance::sample::SampleEvent;
+use ledger::{BookingCommand, LogPosition};
 
 fn placed(event: &SampleEvent, place: &str) -> Message {
     Message::Command(BookingCommand::Place(event.place(&[place])))
@@ -14,6 +16,30 @@ fn placed(event: &SampleEvent, place: &str) -> Message {
 async fn the_log_keeps_its_contract() {
     let dir = tempfile::tempdir().unwrap();
     check_all(Arc::new(SqliteLog::new(open(&dir).await, Clock::System))).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_carried_out_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = open(&dir).await;
+    let read_dead = async |_: usize| {
+        let dead: Vec<(String, Vec<u8>, String, String, i64)> = sqlx::query_as(
+            "SELECT type, value, reason, source_topic, source_seq FROM log WHERE topic = ? \
+             ORDER BY seq",
+        )
+        .bind(Topic::Dead.name())
+        .fetch_all(file.readers())
+        .await
+        .unwrap();
+        let letter = |(kind, value, reason, topic, offset): (String, Vec<u8>, String, _, _)| {
+            let topic: String = topic;
+            assert_eq!(topic, Topic::Bookings.name());
+            let message = Message::decode(Topic::Bookings, &kind, &value).unwrap();
+            SetAside { message, position: LogPosition { partition: 0, offset }, reason }
+        };
+        dead.into_iter().map(letter).collect()
+    };
+    check_dead_letters(&SqliteLog::new(file.clone(), Clock::System), read_dead).await;
 }
 
 #[tokio::test]

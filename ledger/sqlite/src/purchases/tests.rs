@@ -1,25 +1,31 @@
 //! The purchases' contract on SQLite, and what the file itself refuses.
 use super::*;
+use crate::open_books;
 use crate::tests::{crashed, open};
 use ledger::conformance::purchases::{check_all, check_survived, leave_traces};
 use ledger::conformance::sample::SampleEvent;
 use sqlx::AssertSqlSafe;
-use std::sync::Arc;
 
 #[tokio::test]
 async fn purchases_keep_their_contract() {
     let dir = tempfile::tempdir().unwrap();
-    check_all(Arc::new(SqlitePurchases::new(open(&dir).await))).await;
+    check_all(&open_books(&open(&dir).await)).await;
+}
+
+#[tokio::test]
+async fn audit_reads_keep_their_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    ledger::conformance::audit::check_all(&open_books(&open(&dir).await)).await;
 }
 
 #[tokio::test]
 async fn purchases_survive_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let event = SampleEvent::default();
-    let alive = SqlitePurchases::new(open(&dir).await);
+    let alive = open_books(&open(&dir).await);
     let left = leave_traces(&alive, &event).await;
     let rest = crashed(&dir);
-    let found = SqlitePurchases::new(open(&rest).await);
+    let found = open_books(&open(&rest).await);
     check_survived(&found, &event, &left).await;
 }
 
@@ -38,7 +44,7 @@ async fn tamper(file: &SqliteFile, sql: &str) -> Result<(), StoreError> {
 async fn the_file_refuses_what_must_never_be() {
     let dir = tempfile::tempdir().unwrap();
     let file = open(&dir).await;
-    leave_traces(&SqlitePurchases::new(file.clone()), &SampleEvent::default()).await;
+    leave_traces(&open_books(&file), &SampleEvent::default()).await;
     for sql in [
         "UPDATE transfers SET at = 0",
         "DELETE FROM transfers",
@@ -61,7 +67,7 @@ async fn the_file_refuses_what_must_never_be() {
 async fn the_legs_of_each_transfer_sum_to_zero_and_seats_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let file = open(&dir).await;
-    check_all(Arc::new(SqlitePurchases::new(file.clone()))).await;
+    check_all(&open_books(&file)).await;
     let count = async |sql: &'static str| -> i64 {
         sqlx::query_scalar(sql).fetch_one(file.readers()).await.unwrap()
     };

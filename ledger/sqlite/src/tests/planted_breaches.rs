@@ -327,10 +327,10 @@ impl Planted {
 /// Three people at once, a fourth when one has left.
 async fn admit(books: &Books, event: &Event) {
     let queue = &event.queue_id;
-    let leased = books.admissions.lease(queue, 1, 100).await.unwrap();
+    let leased = books.queue_progress.lease(queue, 1, 100).await.unwrap();
     assert_eq!(leased, Leased::Numbers { first: 1, last: 100 });
     let step = QueueStep { now_serving: 4, at: NOW, granting_millis: 1 };
-    books.admissions.step(queue, 1, step).await.unwrap();
+    books.queue_progress.step(queue, 1, step).await.unwrap();
     let row = |number: u64, at: i64| Admission {
         slot: SlotRef { queue: queue.clone(), number },
         account: ledger::AccountId::parse(&format!("acc_{number}")).unwrap(),

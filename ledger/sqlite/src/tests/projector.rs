@@ -164,7 +164,7 @@ async fn the_views_are_rebuilt_from_the_books() {
     ledger.books.purchases.begin(&commands, NOW).await.unwrap();
     sell(&ledger, &commands[7]).await;
     let views = ledger.views.as_ref();
-    let done = rebuild(ledger.books.purchases.as_ref(), views).await.unwrap();
+    let done = rebuild(ledger.books.purchase_reads.as_ref(), views).await.unwrap();
     assert_eq!(done, 450);
     for (n, command) in commands.iter().enumerate() {
         let booking = views.booking(&command.booking_id).await.unwrap().expect("a view");

@@ -8,7 +8,7 @@ use crate::money::{Currency, Money};
 use crate::ticket::TicketState;
 use futures_util::future::join_all;
 
-pub(super) async fn check(books: &dyn Purchases) {
+pub(super) async fn check(books: &Books) {
     a_capture_sells_the_places(books).await;
     a_decline_lets_the_hold_try_again(books).await;
     an_unknown_answer_keeps_everything(books).await;
@@ -21,14 +21,15 @@ pub(super) async fn check(books: &dyn Purchases) {
     the_gate_and_a_cancel_compete(books).await;
 }
 
-async fn a_capture_sells_the_places(books: &dyn Purchases) {
+async fn a_capture_sells_the_places(books: &Books) {
     let event = SampleEvent::default();
     let command = event.place(&["a-1", "a-2"]);
     let booking = confirm(books, &command).await.booking;
     assert_eq!((booking.version, booking.tickets.len()), (2, 2));
     for (ticket, item) in booking.tickets.iter().zip(&command.items) {
         assert_eq!(ticket.ticket_id, TicketId::of(&command.booking_id, &item.item, 1));
-        let ticket = books.ticket(&ticket.ticket_id).await.expect("an answer").expect("a ticket");
+        let ticket =
+            books.tickets.ticket(&ticket.ticket_id).await.expect("an answer").expect("a ticket");
         assert_eq!((ticket.item, ticket.seat), (item.item.clone(), item.seat.clone()));
         assert_eq!((ticket.booking_id, ticket.event_id), (booking.id.clone(), event.id.clone()));
         assert_eq!(
@@ -50,7 +51,7 @@ async fn a_capture_sells_the_places(books: &dyn Purchases) {
     assert_eq!(live(books, &event).await, ["a-1", "a-2"]);
 }
 
-async fn a_decline_lets_the_hold_try_again(books: &dyn Purchases) {
+async fn a_decline_lets_the_hold_try_again(books: &Books) {
     let event = SampleEvent::default();
     let command = event.place(&["a-1"]);
     charge(books, &command).await;
@@ -63,7 +64,7 @@ async fn a_decline_lets_the_hold_try_again(books: &dyn Purchases) {
     assert_eq!(find(books, &command).await.status, BookingStatus::Declined);
 }
 
-async fn an_unknown_answer_keeps_everything(books: &dyn Purchases) {
+async fn an_unknown_answer_keeps_everything(books: &Books) {
     let event = SampleEvent::default();
     let command = event.place(&["a-1"]);
     charge(books, &command).await;
@@ -76,7 +77,7 @@ async fn an_unknown_answer_keeps_everything(books: &dyn Purchases) {
     assert_eq!(outcomes[0].booking.status, BookingStatus::Confirmed);
 }
 
-async fn what_the_gateway_made_different_is_refunded(books: &dyn Purchases) {
+async fn what_the_gateway_made_different_is_refunded(books: &Books) {
     let usd = Currency::parse("USD").expect("a currency");
     for amount in [Money::new(1, PRICE.currency), Money::new(PRICE.minor, usd)] {
         let event = SampleEvent::default();
@@ -90,21 +91,24 @@ async fn what_the_gateway_made_different_is_refunded(books: &dyn Purchases) {
     }
 }
 
-async fn settlements_of_strangers_change_nothing(books: &dyn Purchases) {
+async fn settlements_of_strangers_change_nothing(books: &Books) {
     let event = SampleEvent::default();
     let command = event.place(&["a-1"]);
     assert_eq!(settle(books, &command, captured(&command)).await, []);
-    assert_eq!(books.purchase(&command.booking_id).await.expect("an answer"), None);
-    assert_eq!(books.cancel(&[cancel_of(&command)], NOW).await.expect("an answer"), []);
+    assert_eq!(books.purchase_reads.purchase(&command.booking_id).await.expect("an answer"), None);
+    assert_eq!(books.purchases.cancel(&[cancel_of(&command)], NOW).await.expect("an answer"), []);
 }
 
-async fn a_cancel_waits_for_the_gateway(books: &dyn Purchases) {
+async fn a_cancel_waits_for_the_gateway(books: &Books) {
     let ends = [(true, BookingStatus::RefundPending), (false, BookingStatus::Cancelled)];
     for (captures, expected) in ends {
         let event = SampleEvent::default();
         let command = event.place(&["a-1"]);
         charge(books, &command).await;
-        assert_eq!(books.cancel(&[cancel_of(&command)], NOW).await.expect("an answer"), []);
+        assert_eq!(
+            books.purchases.cancel(&[cancel_of(&command)], NOW).await.expect("an answer"),
+            []
+        );
         assert!(find(books, &command).await.cancel_requested);
         assert_eq!(live(books, &event).await, ["a-1"]);
         assert!(matches!(begin(books, &command).await, Begun::Resolve(_)));
@@ -116,12 +120,12 @@ async fn a_cancel_waits_for_the_gateway(books: &dyn Purchases) {
     }
 }
 
-async fn a_cancelled_sale_is_refunded_once(books: &dyn Purchases) {
+async fn a_cancelled_sale_is_refunded_once(books: &Books) {
     let event = SampleEvent::default();
     let command = event.place(&["a-1", "a-2"]);
     let sold = confirm(books, &command).await.booking;
     let cancel = [cancel_of(&command), cancel_of(&command)];
-    let outcomes = books.cancel(&cancel, NOW).await.expect("an answer");
+    let outcomes = books.purchases.cancel(&cancel, NOW).await.expect("an answer");
     let booking = &outcomes[0].booking;
     assert_eq!((booking.status, booking.version), (BookingStatus::RefundPending, 3));
     assert_eq!(booking.refunds.len(), 1);
@@ -129,38 +133,39 @@ async fn a_cancelled_sale_is_refunded_once(books: &dyn Purchases) {
     assert_eq!((refund.amount, refund.status), (command.total, RefundStatus::Pending));
     assert!(live(books, &event).await.is_empty());
     for ticket in &sold.tickets {
-        let ticket = books.ticket(&ticket.ticket_id).await.expect("an answer").expect("a ticket");
+        let ticket =
+            books.tickets.ticket(&ticket.ticket_id).await.expect("an answer").expect("a ticket");
         assert_eq!(ticket.state, TicketState::Void);
     }
     // The places are somebody else's while the money is on its way back.
     charge(books, &event.place(&["a-1", "a-2"])).await;
     let booking_id = command.booking_id.clone();
     let done = [Refunded { booking_id, refund_id: refund.refund_id.clone() }];
-    let outcomes = books.refunded(&done, NOW).await.expect("an answer");
+    let outcomes = books.purchases.refunded(&done, NOW).await.expect("an answer");
     let booking = &outcomes[0].booking;
     assert_eq!((booking.status, booking.version), (BookingStatus::Refunded, 4));
     assert_eq!(booking.refunds[0].status, RefundStatus::Done);
-    assert_eq!(books.refunded(&done, NOW).await.expect("an answer"), []);
+    assert_eq!(books.purchases.refunded(&done, NOW).await.expect("an answer"), []);
     assert_eq!(live(books, &event).await, ["a-1", "a-2"]);
 }
 
-async fn a_cancel_of_what_is_over_says_so(books: &dyn Purchases) {
+async fn a_cancel_of_what_is_over_says_so(books: &Books) {
     let event = SampleEvent::default();
     charge(books, &event.place(&["a-1"])).await;
     let lost = event.place(&["a-1"]);
     refused(books, &lost).await;
-    let outcomes = books.cancel(&[cancel_of(&lost)], NOW).await.expect("an answer");
+    let outcomes = books.purchases.cancel(&[cancel_of(&lost)], NOW).await.expect("an answer");
     assert_eq!(outcomes[0].booking.status, BookingStatus::SeatLost);
     assert_eq!(outcomes[0].booking.version, 2);
 }
 
-async fn a_ticket_opens_the_door_once(books: &dyn Purchases) {
+async fn a_ticket_opens_the_door_once(books: &Books) {
     let event = SampleEvent::default();
     let booking = confirm(books, &event.place(&["a-1"])).await.booking;
     let ticket_id = booking.tickets[0].ticket_id.clone();
     let scan = Scan { ticket_id, issue: 1 };
     let at = NOW.plus_seconds(9);
-    let gates = join_all((0..8).map(|_| books.scan(&scan, at))).await;
+    let gates = join_all((0..8).map(|_| books.tickets.scan(&scan, at))).await;
     let results: Vec<_> =
         gates.into_iter().map(|r| r.expect("an answer").expect("a ticket")).collect();
     let opened = results.iter().filter(|result| result.state == TicketState::Valid).count();
@@ -168,13 +173,13 @@ async fn a_ticket_opens_the_door_once(books: &dyn Purchases) {
     assert!(results.iter().all(|r| r.ticket.state == TicketState::Used));
     assert!(results.iter().all(|r| r.ticket.used_at == Some(at)));
     let other_issue = Scan { issue: 2, ..scan };
-    assert_eq!(books.scan(&other_issue, at).await.expect("an answer"), None);
+    assert_eq!(books.tickets.scan(&other_issue, at).await.expect("an answer"), None);
     let unknown = Scan { ticket_id: TicketId::parse("tkt_none").expect("an id"), issue: 1 };
-    assert_eq!(books.scan(&unknown, at).await.expect("an answer"), None);
-    assert_eq!(books.ticket(&unknown.ticket_id).await.expect("an answer"), None);
+    assert_eq!(books.tickets.scan(&unknown, at).await.expect("an answer"), None);
+    assert_eq!(books.tickets.ticket(&unknown.ticket_id).await.expect("an answer"), None);
 }
 
-async fn the_gate_and_a_cancel_compete(books: &dyn Purchases) {
+async fn the_gate_and_a_cancel_compete(books: &Books) {
     let event = SampleEvent::default();
     for n in 0..12 {
         let (used, kept) = (format!("u-{n}"), format!("k-{n}"));
@@ -183,9 +188,10 @@ async fn the_gate_and_a_cancel_compete(books: &dyn Purchases) {
         let scan = Scan { ticket_id: booking.tickets[0].ticket_id.clone(), issue: 1 };
         let cancel = [cancel_of(&command)];
         let (scanned, cancelled) = if n % 2 == 0 {
-            tokio::join!(books.scan(&scan, NOW), books.cancel(&cancel, NOW))
+            tokio::join!(books.tickets.scan(&scan, NOW), books.purchases.cancel(&cancel, NOW))
         } else {
-            let (c, s) = tokio::join!(books.cancel(&cancel, NOW), books.scan(&scan, NOW));
+            let (c, s) =
+                tokio::join!(books.purchases.cancel(&cancel, NOW), books.tickets.scan(&scan, NOW));
             (s, c)
         };
         let opened = scanned.expect("an answer").expect("a ticket").state;

@@ -54,8 +54,9 @@ impl Fixture {
         let (books, ids) = (open_books(&file), IdSource::system());
         let seats = SeatAllocator::new(Parts {
             store: store.clone(),
-            purchases: books.purchases.clone(),
+            purchases: books.purchase_reads.clone(),
             events: books.events.clone(),
+            generations: books.seat_generations.clone(),
             log: Arc::new(SqliteLog::new(file, Clock::System)),
             clock: Clock::System,
             ids: ids.clone(),
@@ -92,7 +93,7 @@ impl Fixture {
     }
 
     async fn generation(&self, event: &Event) -> anyhow::Result<u64> {
-        let generation = self.books.events.seat_generation(&event.id).await?;
+        let generation = self.books.seat_generations.seat_generation(&event.id).await?;
         generation.context("the event is not in the books")
     }
 }

@@ -83,8 +83,9 @@ impl Nodes {
         let rooms = stores.each_ref().map(|store| {
             WaitingRoom::new(Parts {
                 store: store.clone(),
+                progress: ledger.books.queue_progress.clone(),
                 admissions: ledger.books.admissions.clone(),
-                events: ledger.books.events.clone(),
+                queues: ledger.books.queues.clone(),
                 keys: keys.clone(),
                 clock: clock.clone(),
                 config: config(),
@@ -246,9 +247,9 @@ async fn changes_of_both_nodes_all_count() {
         }
     }
     changes.join_all().await;
-    let events = &nodes.ledger.books.events;
-    let queue = events.queue(&nodes.queue).await.unwrap().unwrap();
-    let history = events.limits(&nodes.queue).await.unwrap();
+    let queues = &nodes.ledger.books.queues;
+    let queue = queues.queue(&nodes.queue).await.unwrap().unwrap();
+    let history = queues.limits(&nodes.queue).await.unwrap();
     assert_eq!(queue.revision, 17, "every change is a revision");
     assert_eq!(history.len(), 17);
     for two in history.windows(2) {
@@ -258,7 +259,7 @@ async fn changes_of_both_nodes_all_count() {
             + u8::from(was.rate_per_minute != is.rate_per_minute);
         assert!(changed <= 1, "each changes its own: {was:?}, {is:?}");
     }
-    let record = nodes.ledger.books.admissions.record(&nodes.queue).await.unwrap().unwrap();
+    let record = nodes.ledger.books.queue_progress.record(&nodes.queue).await.unwrap().unwrap();
     for (room, store) in nodes.rooms.iter().zip(&nodes.stores) {
         room.status(&nodes.queue).await.unwrap().unwrap();
         let copy = CopyRef {
@@ -292,7 +293,7 @@ async fn a_wiped_store_is_recovered_once_by_nodes_that_find_it_together() {
         numbers.extend(joins.join_all().await);
         let check = nodes.rooms[loss % 2].check_pass(&nodes.queue, &account("a"), &pass.jwt).await;
         assert!(matches!(check.unwrap(), PassCheck::Live(_)), "people are kept");
-        let record = nodes.ledger.books.admissions.record(&nodes.queue).await.unwrap().unwrap();
+        let record = nodes.ledger.books.queue_progress.record(&nodes.queue).await.unwrap().unwrap();
         assert!(record.generation >= 2 + loss as u64, "raised at every loss");
     }
     let given = numbers.len();

@@ -4,7 +4,7 @@ use crate::ClaimAnswer;
 use crate::SlotEnder;
 use crate::store::{CopyRef, Grant, QueueStore, SlotAnswer, SlotRequest};
 use async_trait::async_trait;
-use ledger::books::{Admitted, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
+use ledger::books::{Admitted, Books, Leased, QueueRecord, QueueStep, Raised, StepCommitted};
 use ledger::conformance::sample::{SampleEvent, consumer_config};
 use ledger::{
     Admission, Booking, BookingOutcome, BookingStatus, Fenced, Group, Message, StoreError,
@@ -24,7 +24,7 @@ enum Fault {
 
 /// Admissions that fail where they are told to.
 struct Faulty {
-    inner: Arc<dyn Admissions>,
+    inner: Books,
     admit: Mutex<Vec<Fault>>,
     step: Mutex<Vec<Fault>>,
     end: Mutex<Vec<Fault>>,
@@ -36,14 +36,14 @@ struct Faulty {
 impl Faulty {
     fn new(world: &mut World) -> Arc<Self> {
         let faulty = Arc::new(Self {
-            inner: world.ledger.books.admissions.clone(),
+            inner: world.ledger.books.clone(),
             admit: Mutex::default(),
             step: Mutex::default(),
             end: Mutex::default(),
             end_together: Mutex::default(),
             lease: Mutex::default(),
         });
-        world.restart_on(faulty.clone());
+        world.restart_on(faulty.clone(), faulty.clone());
         faulty
     }
 }
@@ -65,17 +65,17 @@ async fn failing<T>(
 }
 
 #[async_trait]
-impl Admissions for Faulty {
+impl QueueProgress for Faulty {
     async fn record(&self, queue: &QueueId) -> Result<Option<QueueRecord>, StoreError> {
-        self.inner.record(queue).await
+        self.inner.queue_progress.record(queue).await
     }
 
     async fn raise_generation(&self, queue: &QueueId, from: u64) -> Result<Raised, StoreError> {
-        self.inner.raise_generation(queue, from).await
+        self.inner.queue_progress.raise_generation(queue, from).await
     }
 
     async fn lease(&self, queue: &QueueId, at: u64, count: u64) -> Result<Leased, StoreError> {
-        failing(&self.lease, self.inner.lease(queue, at, count)).await
+        failing(&self.lease, self.inner.queue_progress.lease(queue, at, count)).await
     }
 
     async fn step(
@@ -84,20 +84,23 @@ impl Admissions for Faulty {
         generation: u64,
         step: QueueStep,
     ) -> Result<StepCommitted, StoreError> {
-        failing(&self.step, self.inner.step(queue, generation, step)).await
+        failing(&self.step, self.inner.queue_progress.step(queue, generation, step)).await
     }
 
     async fn steps(&self, queue: &QueueId, since: i64) -> Result<Vec<QueueStep>, StoreError> {
-        self.inner.steps(queue, since).await
+        self.inner.queue_progress.steps(queue, since).await
     }
+}
 
+#[async_trait]
+impl Admissions for Faulty {
     async fn admit(
         &self,
         queue: &QueueId,
         generation: u64,
         rows: &[Admission],
     ) -> Result<Vec<Admitted>, StoreError> {
-        failing(&self.admit, self.inner.admit(queue, generation, rows)).await
+        failing(&self.admit, self.inner.admissions.admit(queue, generation, rows)).await
     }
 
     async fn end(&self, slot: &SlotRef, at: Timestamp) -> Result<bool, StoreError> {
@@ -105,15 +108,15 @@ impl Admissions for Faulty {
         if let Some(together) = together {
             together.wait().await;
         }
-        failing(&self.end, self.inner.end(slot, at)).await
+        failing(&self.end, self.inner.admissions.end(slot, at)).await
     }
 
     async fn admission(&self, slot: &SlotRef) -> Result<Option<Admission>, StoreError> {
-        self.inner.admission(slot).await
+        self.inner.admissions.admission(slot).await
     }
 
     async fn admissions(&self, queue: &QueueId) -> Result<Vec<Admission>, StoreError> {
-        self.inner.admissions(queue).await
+        self.inner.admissions.admissions(queue).await
     }
 }
 
@@ -188,7 +191,7 @@ async fn a_walk_in_whose_step_failed_is_admitted_all_the_same() {
     assert!(world.is_live(&pass).await);
     world.restart();
     assert!(world.is_live(&pass).await);
-    let record = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
+    let record = world.ledger.books.queue_progress.record(&world.queue).await.unwrap().unwrap();
     assert_eq!(record.now_serving, 1, "recovery records the step as well");
 }
 
@@ -208,7 +211,8 @@ async fn a_slot_is_free_only_when_its_end_is_recorded() {
 async fn a_slot_whose_store_was_not_told_of_its_admission_ends_all_the_same() {
     let (world, _faulty, token) = called().await;
     let admissions = &world.ledger.books.admissions;
-    let generation = admissions.record(&world.queue).await.unwrap().unwrap().generation;
+    let progress = &world.ledger.books.queue_progress;
+    let generation = progress.record(&world.queue).await.unwrap().unwrap().generation;
     let copy = CopyRef { queue: &world.queue, generation, now: world.clock.now() };
     let request = SlotRequest { account: account("a"), number: token.number, fresh: true };
     let taken = world.store.take(copy, request).await.unwrap();

@@ -74,9 +74,9 @@ async fn joins_that_come_together_get_numbers_of_their_own_in_order() {
     let (first, _) = world.join().await;
     let (second, _) = world.join().await;
     assert!(first.number < second.number);
-    let record = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
+    let record = world.ledger.books.queue_progress.record(&world.queue).await.unwrap().unwrap();
     assert!(record.leased_to >= 302);
-    let steps = world.ledger.books.admissions.steps(&world.queue, 0).await.unwrap();
+    let steps = world.ledger.books.queue_progress.steps(&world.queue, 0).await.unwrap();
     assert!(steps.len() < 50, "steps are shared as well: {}", steps.len());
     assert_eq!(record.now_serving, 50, "as many as there is room for");
 }
@@ -96,7 +96,7 @@ async fn walk_ins_are_admitted_until_there_is_no_room_and_then_sent_to_the_line(
     let rows = world.ledger.books.admissions.admissions(&world.queue).await.unwrap();
     let accounts: std::collections::HashSet<_> = rows.iter().map(|row| &row.account).collect();
     assert_eq!((rows.len(), accounts.len()), (50, 50), "capacity is 50, one slot an account");
-    let record = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
+    let record = world.ledger.books.queue_progress.record(&world.queue).await.unwrap().unwrap();
     assert_eq!(record.now_serving, 50);
     assert_eq!(record.leased_to, 64, "however many ask, leases are taken one at a time");
     let again = world.room.walk_in(&world.queue, &rows[0].account).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_killed_process_loses_no_slot_and_repeats_no_number() {
     assert!(!world.is_live(&gone).await);
     assert_eq!(world.state(&last).await, PlaceState::Waiting);
     let (new, _) = world.join().await;
-    let leased = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
+    let leased = world.ledger.books.queue_progress.record(&world.queue).await.unwrap().unwrap();
     assert!(new.number > last.number);
     assert!(new.number.unwrap() > 32, "above the old mark: {leased:?}");
     assert_eq!(leased.generation, 3, "once at first touch, once after the loss");
@@ -184,7 +184,7 @@ async fn a_wiped_store_is_rebuilt_under_the_feet_of_those_inside() {
             }
         }
     }
-    let record = world.ledger.books.admissions.record(&world.queue).await.unwrap().unwrap();
+    let record = world.ledger.books.queue_progress.record(&world.queue).await.unwrap().unwrap();
     assert_eq!(record.generation, 7, "once at first touch, and once a loss");
 }
 

@@ -115,7 +115,7 @@ async fn the_pacer_opens_a_pre_queue_when_its_time_comes() {
     while world.state(&token).await != PlaceState::Ready {
         changes.changed().await.unwrap();
     }
-    let history = world.ledger.books.events.limits(&world.queue).await.unwrap();
+    let history = world.ledger.books.queues.limits(&world.queue).await.unwrap();
     assert_eq!(
         history.last().map(|c| (c.at, c.settings.state)),
         Some((opens_at, QueueState::Open))
@@ -124,7 +124,7 @@ async fn the_pacer_opens_a_pre_queue_when_its_time_comes() {
 
     // Somebody who makes it a pre-queue again means it.
     world.turn(QueueState::PreQueue).await;
-    let queue = world.ledger.books.events.queue(&world.queue).await.unwrap().unwrap();
+    let queue = world.ledger.books.queues.queue(&world.queue).await.unwrap().unwrap();
     assert!(is_due(&queue, world.clock.now()));
     assert!(!world.handle().await.settings.open_due(&queue).await.unwrap());
     stop.cancel();
@@ -137,7 +137,7 @@ async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
         let opens_at = T0.plus_seconds(60);
         let pre_queue = QueueSettings { state: QueueState::PreQueue, ..settings() };
         let world = World::opening(pre_queue, opens_at).await;
-        let queue = async || world.ledger.books.events.queue(&world.queue).await.unwrap().unwrap();
+        let queue = async || world.ledger.books.queues.queue(&world.queue).await.unwrap().unwrap();
         let seen = queue().await;
         world.wait(60_000);
         assert!(is_due(&seen, world.clock.now()));
@@ -150,8 +150,8 @@ async fn opening_on_time_never_overwrites_what_an_admin_said_meanwhile() {
         assert!(waits.is_err(), "nothing is decided before its turn");
         let patch = QueuePatch { state: Some(state), ..QueuePatch::default() };
         let now = world.clock.now();
-        let events = &world.ledger.books.events;
-        let patched = events.patch_queue(&world.queue, seen.revision, patch, now).await.unwrap();
+        let queues = &world.ledger.books.queues;
+        let patched = queues.patch_queue(&world.queue, seen.revision, patch, now).await.unwrap();
         assert!(matches!(patched, Patched::Done(_)));
         drop(turn);
         assert!(!opening.await.unwrap());
@@ -192,7 +192,7 @@ async fn what_is_raised_is_recorded_first_and_what_is_lowered_last() {
     world.patch(QueuePatch { capacity: Some(3), ..QueuePatch::default() }).await;
     world.pace().await;
     let pass = world.pass(&second, "b").await;
-    let history = world.ledger.books.events.limits(&world.queue).await.unwrap();
+    let history = world.ledger.books.queues.limits(&world.queue).await.unwrap();
     let kept: Vec<_> =
         history.iter().map(|c| (c.at.millis_since(T0), c.settings.capacity)).collect();
     assert_eq!(kept, [(0, 2), (1, 1), (0, 3)]);
@@ -212,8 +212,8 @@ async fn settings_that_another_node_changed_are_taken_over() {
     let world = World::new(settings()).await;
     let (token, _) = world.join().await;
     let patch = QueuePatch { state: Some(QueueState::Paused), ..QueuePatch::default() };
-    let events = &world.ledger.books.events;
-    let patched = events.patch_queue(&world.queue, 1, patch, T0).await.unwrap();
+    let queues = &world.ledger.books.queues;
+    let patched = queues.patch_queue(&world.queue, 1, patch, T0).await.unwrap();
     let Patched::Done(queue) = patched else { panic!("not changed: {patched:?}") };
     world.handle().await.settings.catch_up(&queue).await.unwrap();
     assert!(world.room.standing(&token).await.unwrap().paused);
