@@ -4,6 +4,7 @@ mod file;
 pub use file::{KeyRecord, KeysError, load, make, rotate, save};
 
 use crate::clock::Timestamp;
+use crate::lock::{read_lock, write_lock};
 use aws_lc_rs::hmac;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -125,11 +126,11 @@ impl Keyring {
     }
 
     pub fn current(&self) -> Arc<KeySet> {
-        self.0.read().expect("no panic while the lock is held").clone()
+        read_lock(&self.0).clone()
     }
 
     pub fn replace(&self, keys: KeySet) {
-        *self.0.write().expect("no panic while the lock is held") = Arc::new(keys);
+        *write_lock(&self.0) = Arc::new(keys);
     }
 
     /// Signs `claims`; sets the header's `kid`.

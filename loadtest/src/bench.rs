@@ -2,6 +2,7 @@
 mod bare;
 mod book;
 mod cpu;
+mod defaults;
 mod drive;
 mod fresh;
 mod hold;

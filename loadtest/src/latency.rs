@@ -1,5 +1,6 @@
 //! How long each kind of request took, counted from when it was due, not from when it was sent.
 use hdrhistogram::Histogram;
+use ledger::lock;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -87,14 +88,14 @@ impl Latencies {
 
     pub(crate) fn record(&self, route: Route, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let mut histogram = self.0[route as usize].lock().expect("no panic while locked");
+        let mut histogram = lock(&self.0[route as usize]);
         histogram.saturating_record(micros);
     }
 
     /// Milliseconds by route; routes that nobody asked are left out.
     pub(crate) fn figures(&self) -> BTreeMap<&'static str, Figures> {
         let figures = Route::ALL.iter().filter_map(|&route| {
-            let histogram = self.0[route as usize].lock().expect("no panic while locked");
+            let histogram = lock(&self.0[route as usize]);
             let millis = |micros: u64| micros as f64 / 1_000.0;
             let figures = Figures {
                 count: histogram.len(),

@@ -15,6 +15,7 @@ pub(crate) use stores::{without_password, without_secret};
 
 use crate::Failure;
 use crate::cli::{Cli, Serve, Verb};
+use crate::pressure::PressureBounds;
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub struct Configuration {
     pub waiting_room: waiting_room::Config,
     pub allocator: allocator::Config,
     pub payment_worker: payment_worker::Config,
+    pub pressure: PressureBounds,
     pub ledger: Arc<LedgerBounds>,
     /// Where each value came from.
     #[serde(skip)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often nodes look for new keys; a new key signs only well after (`SIGNS_AFTER_SECONDS`).
+/// How often nodes look for new keys. No setting: every node must have read a new key well before
+/// it signs (`SIGNS_AFTER_SECONDS`).
 const READ_EVERY: Duration = Duration::from_secs(10);
 
 /// Tickets can be verified for this long after their event (30 days).

@@ -3,6 +3,7 @@
 use allocator::SeatAllocator;
 use ledger::books::{Events, Queues};
 use ledger::{BookingLog, Clock, EventId, Group, QueueId, StoreError};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +13,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use waiting_room::{Pressure, Pressures};
 
-/// How often seats and backlog are looked at: what visitors see is at most a second old.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many looks pass before the list of queues and events is read again.
 const LOOKS_PER_LIST: u32 = 4;
-/// How long the booking log may take to say one backlog; a first look takes the longest.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Commands older than this mean that the payment workers cannot keep up.
-const BACKLOG_AGE_MAX_MS: i64 = 10_000;
+
+/// What the gauge goes by. Defaults live in `tidegate.default.toml`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PressureBounds {
+    /// How often seats and backlog are looked at.
+    pub look_interval_ms: u64,
+    /// How long the booking log may take to say one backlog; a first look takes the longest.
+    pub backlog_timeout_ms: u64,
+    /// Commands older than this mean that the payment workers cannot keep up.
+    pub backlog_age_max_ms: u64,
+}
 
 /// Feeds a watch of [`Pressures`].
 pub(crate) struct PressureGauge {
@@ -28,6 +35,7 @@ pub(crate) struct PressureGauge {
     pub(crate) events: Arc<dyn Events>,
     pub(crate) log: Arc<dyn BookingLog>,
     pub(crate) clock: Clock,
+    pub(crate) bounds: PressureBounds,
     pub(crate) to: watch::Sender<Pressures>,
 }
 
@@ -40,8 +48,12 @@ impl PressureGauge {
         shutdown.run_until_cancelled(both).await;
     }
 
+    fn look_interval(&self) -> Duration {
+        Duration::from_millis(self.bounds.look_interval_ms)
+    }
+
     async fn look_at_log(&self, slow: &AtomicBool) {
-        let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut tick = tokio::time::interval(self.look_interval());
         loop {
             tick.tick().await;
             slow.store(self.is_slow().await, Ordering::Relaxed);
@@ -49,7 +61,7 @@ impl PressureGauge {
     }
 
     async fn look_at_seats(&self, slow: &AtomicBool) {
-        let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut tick = tokio::time::interval(self.look_interval());
         let mut list = Vec::new();
         let mut looks = 0;
         loop {
@@ -113,13 +125,15 @@ impl PressureGauge {
     /// Looks at every group's backlog for the metrics, and at the payment workers' for pressure.
     async fn is_slow(&self) -> bool {
         let mut slow = false;
+        let timeout_of_log = Duration::from_millis(self.bounds.backlog_timeout_ms);
+        let age_max_ms = i64::try_from(self.bounds.backlog_age_max_ms).unwrap_or(i64::MAX);
         for group in Group::ALL {
-            match timeout(PATIENCE, self.log.backlog(group)).await {
+            match timeout(timeout_of_log, self.log.backlog(group)).await {
                 Ok(Ok(backlog)) => {
                     let now = self.clock.now();
                     ledger::metrics::backlog(group, backlog, now);
                     let age = backlog.oldest_at.map_or(0, |at| now.millis_since(at));
-                    slow |= group == Group::PaymentWorker && age > BACKLOG_AGE_MAX_MS;
+                    slow |= group == Group::PaymentWorker && age > age_max_ms;
                 }
                 // The first group without an answer says enough of the others.
                 Ok(Err(error)) => {

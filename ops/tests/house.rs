@@ -366,6 +366,28 @@ fn a_citation_by_number_is_recognised() {
     }
 }
 
+/// One way to take a lock that a panic may have poisoned: `ledger::lock` and its two companions.
+#[test]
+fn locks_are_taken_in_one_way() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        // A test that meets a poisoned lock fails, and should.
+        let is_test = name.contains("/tests") || name.contains("conformance");
+        if is_test || name == "ledger/src/lock.rs" {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code: String = code.split_whitespace().collect();
+        for way in ["PoisonError", ".lock().unwrap", ".lock().expect", ".write().unwrap"] {
+            if code.contains(way) {
+                faults.push(format!("{name}: {way}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "take it by ledger::lock:\n{}", faults.join("\n"));
+}
+
 /// Every invariant that the audit and the load run know stands in INVARIANTS.md under the same
 /// number and name, and the files that are named there exist.
 #[test]

@@ -3,8 +3,8 @@ use super::reply::{Reply, unexpected_reply};
 use super::shape::Shape;
 use super::wire::Wire;
 use allocator::Counts;
-use ledger::{Event, StoreError};
-use std::sync::{Arc, Mutex, PoisonError};
+use ledger::{Event, StoreError, lock};
+use std::sync::{Arc, Mutex};
 
 pub(super) struct KnownEvent {
     /// Fields, letters, ends of what is held, ends of what is over, deadlines: as in copy.lua.
@@ -39,7 +39,7 @@ impl KnownEvent {
 
     /// The letters as they were read last, in the same generation.
     pub(super) fn last(&self, generation: u64) -> Option<Letters> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = lock(&self.last);
         last.as_ref().filter(|letters| letters.generation == generation).cloned()
     }
 
@@ -58,7 +58,7 @@ impl KnownEvent {
         let places = self.shape.unpacked(&string).ok_or_else(unexpected_reply)?;
         let counts = Counts::over(&places);
         let letters = Letters { generation, changes, places: places.into(), counts };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         // A late answer does not replace a newer one.
         let newer = |last: &Letters| (last.generation, last.changes) > (generation, changes);
         if !last.as_ref().is_some_and(newer) {

@@ -74,34 +74,6 @@ pub struct KafkaBounds {
     pub properties: Vec<(String, String)>,
 }
 
-impl Default for KafkaBounds {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Self {
-            name_prefix: String::new(),
-            bookings_partitions: 12,
-            outcomes_partitions: 12,
-            dead_partitions: 1,
-            replication: 1,
-            insync_replicas_min: 1,
-            retention: DAY.saturating_mul(7),
-            dead_retention: DAY.saturating_mul(30),
-            message_bytes_max: 1_000_000,
-            linger: Duration::from_millis(5),
-            delivery_timeout: Duration::from_secs(10),
-            inflight_max: 100_000,
-            inflight_bytes_max: 256 << 20,
-            stalled_after: Duration::from_secs(2),
-            session_timeout: Duration::from_secs(10),
-            poll_interval_max: Duration::from_secs(60),
-            prefetch_messages: 10_000,
-            prefetch_bytes: 16 << 20,
-            request_timeout: Duration::from_secs(10),
-            properties: Vec::new(),
-        }
-    }
-}
-
 /// The booking log of one Kafka cluster. Clones share one producer.
 #[derive(Clone)]
 pub struct KafkaLog(Arc<Inner>);

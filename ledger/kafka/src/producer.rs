@@ -10,7 +10,7 @@ use append_tracker::AppendTracker;
 pub(super) use append_tracker::Completion;
 use delivery_poller::DeliveryPoller;
 use in_flight_gauge::InFlightGauge;
-use ledger::{CircuitBreaker, Entry, Message, Probe, StoreError, Timestamp, Topic};
+use ledger::{CircuitBreaker, Entry, Message, Probe, StoreError, Timestamp, Topic, lock};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -200,7 +200,7 @@ impl Appender {
     }
 
     fn producer(&self, doing: &'static str) -> Result<Producer, StoreError> {
-        let mut producer = self.producer.lock().expect("no panic while the lock is held");
+        let mut producer = lock(&self.producer);
         if producer.client().context().ended.load(Ordering::Acquire) {
             let new = create(&self.client, &self.breaker, &self.progress, &self.in_flight);
             let new = new.map_err(|error| StoreError::unavailable(doing, error))?;

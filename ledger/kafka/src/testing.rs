@@ -5,12 +5,38 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bounds for tests: what an operator gets is in `tidegate.default.toml`.
+pub fn bounds() -> KafkaBounds {
+    KafkaBounds {
+        name_prefix: String::new(),
+        bookings_partitions: 1,
+        outcomes_partitions: 1,
+        dead_partitions: 1,
+        replication: 1,
+        insync_replicas_min: 1,
+        retention: Duration::from_secs(24 * 60 * 60),
+        dead_retention: Duration::from_secs(24 * 60 * 60),
+        message_bytes_max: 1_000_000,
+        linger: Duration::from_millis(5),
+        delivery_timeout: Duration::from_secs(10),
+        inflight_max: 100_000,
+        inflight_bytes_max: 256 << 20,
+        stalled_after: Duration::from_secs(2),
+        session_timeout: Duration::from_secs(10),
+        poll_interval_max: Duration::from_secs(60),
+        prefetch_messages: 10_000,
+        prefetch_bytes: 16 << 20,
+        request_timeout: Duration::from_secs(10),
+        properties: Vec::new(),
+    }
+}
+
 /// Removes the topics whose names begin with `prefix`.
 ///
 /// # Panics
 /// When the brokers do not do it.
 pub async fn remove_topics(brokers: &str, prefix: &str, clock: Clock) {
-    let (names, bounds) = (Names::new(prefix), Arc::new(KafkaBounds::default()));
+    let (names, bounds) = (Names::new(prefix), Arc::new(bounds()));
     let client = Client { brokers: brokers.into(), names, bounds, clock };
     client.remove_topics().await;
 }

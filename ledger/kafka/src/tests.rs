@@ -4,7 +4,7 @@ mod restart;
 mod schemas;
 
 use super::*;
-use crate::testing::kafka_server;
+use crate::testing::{bounds, kafka_server};
 use futures_util::FutureExt;
 use ledger::conformance::log::{
     SetAside, check_all, check_dead_letters, check_survived, leave_traces,
@@ -36,7 +36,7 @@ impl TestLog {
             name_prefix: format!("test-{:016x}.", IdSource::system().random()),
             bookings_partitions: partitions,
             outcomes_partitions: partitions,
-            ..KafkaBounds::default()
+            ..bounds()
         };
         Self { brokers, bounds }
     }

@@ -56,19 +56,6 @@ pub enum ViewConsistency {
     Quorum,
 }
 
-impl Default for ScyllaBounds {
-    fn default() -> Self {
-        Self {
-            replication: 1,
-            consistency: ViewConsistency::LocalQuorum,
-            ttl: Duration::from_secs(90 * 24 * 60 * 60),
-            writes_inflight_max: 128,
-            request_timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(5),
-        }
-    }
-}
-
 /// The views in one keyspace. Clones share the session.
 #[derive(Clone)]
 pub struct ScyllaViews(Arc<Inner>);

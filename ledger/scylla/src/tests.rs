@@ -14,10 +14,17 @@ struct TestViews {
     views: ScyllaViews,
 }
 
-/// The test server makes tables slowly when many are made at once.
+/// Bounds for tests. The test server makes tables slowly when many are made at once.
 fn bounds() -> ScyllaBounds {
     let patient = Duration::from_secs(30);
-    ScyllaBounds { request_timeout: patient, connect_timeout: patient, ..ScyllaBounds::default() }
+    ScyllaBounds {
+        replication: 1,
+        consistency: ViewConsistency::LocalQuorum,
+        ttl: Duration::from_secs(60 * 60),
+        writes_inflight_max: 128,
+        request_timeout: patient,
+        connect_timeout: patient,
+    }
 }
 
 impl TestViews {

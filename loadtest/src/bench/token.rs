@@ -1,8 +1,7 @@
 //! Verifying a queue token beside verifying the same content as a JWT, on one thread.
-use super::cpu;
 use super::rounds::{Part, Ratios, Round};
 use super::versus::{Fixture, crowded};
-use super::{Flags, Measurement, TOKEN};
+use super::{Flags, Measurement, TOKEN, cpu, defaults};
 use crate::http::Request;
 use anyhow::{Context, ensure};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -17,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use waiting_room::{Config, LocalQueueStore, Parts, Pressures, QueueToken, WaitingRoom};
+use waiting_room::{LocalQueueStore, Parts, Pressures, QueueToken, WaitingRoom};
 
 /// Verifications between two looks at the clock.
 const BATCH: u64 = 1_000;
@@ -87,31 +86,9 @@ async fn room_of(scratch: &Path) -> anyhow::Result<WaitingRoom> {
         queues: books.queues,
         keys: Keyring::new(KeySet::new(&keys).context("the server's keys")?),
         clock: Clock::System,
-        config: bounds(),
+        config: defaults::of_stage("waiting_room")?,
         pressure: watch::channel(Pressures::default()).1,
     }))
-}
-
-fn bounds() -> Config {
-    Config {
-        join_combine_ms: 2,
-        join_combine_max: 1,
-        join_queue_max: 1,
-        lease_ahead_seconds: 1,
-        lease_min: 1,
-        pacer_interval_ms: 1_000,
-        list_interval_ms: 1_000,
-        step_retry_ms: 1_000,
-        settings_recorded_within_ms: 10_000,
-        opening_wait_ms: 1_000,
-        recovery: ledger::RecoveryBounds { wait_ms: 500, poll_ms: 20, winner_ms: 3_000 },
-        board_interval_ms: 200,
-        board_idle_ms: 1_000,
-        issuer: "bench".to_owned(),
-        leeway_seconds: 0,
-        poll: vec![(None, 1_000)],
-        message: String::new(),
-    }
 }
 
 fn repeat(length: Duration, verify: &impl Fn()) -> anyhow::Result<Part> {

@@ -1,5 +1,6 @@
 //! Many people over few connections: a bounded pool that hands each request a connection.
 use super::{Broken, Wire, header};
+use ledger::lock;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -183,7 +184,7 @@ impl Pool {
     }
 
     fn take_idle(&self) -> Option<Wire> {
-        let mut idle = self.idle.lock().expect("no panic while the lock is held");
+        let mut idle = lock(&self.idle);
         std::iter::from_fn(|| idle.pop()).find(Wire::is_fresh)
     }
 
@@ -193,7 +194,7 @@ impl Pool {
         let answer = Answer { status: reply.status, head, body };
         let closes = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
         if !closes {
-            self.idle.lock().expect("no panic while the lock is held").push(wire);
+            lock(&self.idle).push(wire);
         }
         Ok(answer)
     }

@@ -1,6 +1,7 @@
 //! What faults did to a run: what may be lost, how long refusals took, when sales went on.
 use crate::history::Micros;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use ledger::lock;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -57,7 +58,7 @@ impl FaultHistory {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,8 +4,9 @@ use crate::history::Micros;
 use crate::http::{Answer, Lost, Pool, Request};
 use crate::latency::{Latencies, Route};
 use crate::scenario::Scenario;
+use ledger::lock;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -40,14 +41,14 @@ pub(crate) struct Refusals(Mutex<HashSet<Vec<u8>>>);
 impl Refusals {
     /// A body more, unless there are very many already.
     pub(crate) fn add(&self, body: &[u8]) {
-        let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bodies = lock(&self.0);
         if bodies.len() < REFUSALS_MAX && !bodies.contains(body) {
             bodies.insert(body.to_owned());
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.0).iter().cloned().collect()
     }
 }
 

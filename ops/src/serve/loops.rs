@@ -111,6 +111,7 @@ impl Loops {
             events: node.stores.books.events.clone(),
             log: node.stores.log.clone(),
             clock: node.clock.clone(),
+            bounds: config.pressure,
             to: pressure_to,
         };
         self.spawn(&self.back, "pressure gauge", gauge.run(stopping.back.clone()));

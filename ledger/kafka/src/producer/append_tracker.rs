@@ -1,5 +1,5 @@
 //! Tracks one append: how many of its messages are not reported yet, and what went wrong.
-use ledger::{StoreError, Topic, metrics};
+use ledger::{StoreError, Topic, lock, metrics};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -106,7 +106,7 @@ impl AppendTracker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic while the lock is held")
+        lock(&self.state)
     }
 
     fn count(&self) {

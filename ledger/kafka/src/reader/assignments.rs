@@ -2,6 +2,7 @@
 use crate::context;
 use crate::positions::{Owned, Partition};
 use crate::topics::Names;
+use ledger::lock;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
@@ -24,7 +25,7 @@ impl Assignments {
     }
 
     pub(super) fn owned(&self) -> MutexGuard<'_, Owned> {
-        self.owned.lock().expect("no panic while the lock is held")
+        lock(&self.owned)
     }
 
     pub(super) fn partition(&self, topic: &str, number: i32) -> Option<Partition> {

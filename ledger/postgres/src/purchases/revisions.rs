@@ -6,8 +6,9 @@
 //! every transaction was over when it read. Nothing above that can be missed, but what was already
 //! read above it would be given again for as long as any transaction of the server stays open. So
 //! the snapshots of the last readers are remembered, and what one of them showed is left out.
+use ledger::lock;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Snapshots remembered; a reader comes back within milliseconds.
 const SNAPSHOTS_MAX: usize = 1_024;
@@ -29,7 +30,7 @@ struct Snapshots {
 impl Revisions {
     /// The transaction to read on from, and the snapshot that was seen before.
     pub(super) fn of(&self, revision: u64) -> (i64, Option<String>) {
-        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = lock(&self.0);
         let known = given.snapshots.iter().find(|(other, _)| *other == revision);
         let from = i64::try_from(revision >> SERIAL_BITS).unwrap_or(i64::MAX);
         (from, known.map(|(_, snapshot)| snapshot.clone()))
@@ -43,7 +44,7 @@ impl Revisions {
         }
         // A server that took over counts on from the last transaction that it knows of.
         let from = u64::try_from(open.min(newest.saturating_add(1))).unwrap_or(0) << SERIAL_BITS;
-        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut given = lock(&self.0);
         let next = given.last.saturating_add(1).max(from | 1);
         if next & !SERIAL_MASK != from {
             // Its numbers are used up, or a later one was given out: it goes without a snapshot.

@@ -1,4 +1,5 @@
 //! A Redis of our own, and an allocator on it with one fresh event after the other.
+use crate::bench::defaults;
 use crate::operator::Scratch;
 use allocator::store::{CopyRef, Limits, Lock};
 use allocator::{Config, LockAnswer, LockRequest, Parts, SeatAllocator, SeatStore, Wish};
@@ -30,6 +31,7 @@ pub(super) struct Fixture {
     pub(super) seats: SeatAllocator,
     books: Books,
     ids: IdSource,
+    config: Config,
     _scratch: Scratch,
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Sale {
     seats: SeatAllocator,
     redis: Redis,
     ids: IdSource,
+    config: Config,
 }
 
 impl Fixture {
@@ -52,6 +55,7 @@ impl Fixture {
         let store = Arc::new(RedisSeatStore::on(redis.clone()));
         let file = SqliteFile::open(&scratch.path().join("hold.db"), &MIGRATIONS).await?;
         let (books, ids) = (open_books(&file), IdSource::system());
+        let config: Config = defaults::of_stage("allocator")?;
         let seats = SeatAllocator::new(Parts {
             store: store.clone(),
             purchases: books.purchase_reads.clone(),
@@ -60,9 +64,9 @@ impl Fixture {
             log: Arc::new(SqliteLog::new(file, Clock::System)),
             clock: Clock::System,
             ids: ids.clone(),
-            config: bounds(),
+            config: config.clone(),
         });
-        Ok(Self { redis, server, port, store, seats, books, ids, _scratch: scratch })
+        Ok(Self { redis, server, port, store, seats, books, ids, config, _scratch: scratch })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -80,8 +84,8 @@ impl Fixture {
         self.books.events.create(&event, queue).await.context("making an event")?;
         let (store, seats) = (self.store.clone(), self.seats.clone());
         let generation = self.generation(&event).await?;
-        let (redis, ids) = (self.redis.clone(), self.ids.clone());
-        Ok(Sale { event, generation, store, seats, redis, ids })
+        let (redis, ids, config) = (self.redis.clone(), self.ids.clone(), self.config.clone());
+        Ok(Sale { event, generation, store, seats, redis, ids, config })
     }
 
     /// An event whose copy is in Redis, with seats for everybody.
@@ -138,7 +142,7 @@ impl Sale {
     }
 
     pub(super) fn at(&self) -> CopyRef {
-        let (config, event) = (bounds(), self.event.clone());
+        let (config, event) = (&self.config, self.event.clone());
         let limits = Limits {
             key_seconds: config.key_seconds,
             declined_hold_seconds: config.declined_hold_seconds,
@@ -173,20 +177,6 @@ impl Sale {
 
     pub(super) fn ids(&self) -> &IdSource {
         &self.ids
-    }
-}
-
-/// The defaults of `tidegate.default.toml`.
-fn bounds() -> Config {
-    Config {
-        seats_per_lock_max: 20,
-        sweep_interval_ms: 100,
-        search_interval_ms: 5_000,
-        sweep_batch_max: 2_000,
-        seats_age_max_ms: 250,
-        declined_hold_seconds: 120,
-        key_seconds: 86_400,
-        recovery: ledger::RecoveryBounds { wait_ms: 1_000, poll_ms: 20, winner_ms: 10_000 },
     }
 }
 

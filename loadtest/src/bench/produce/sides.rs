@@ -1,10 +1,11 @@
 //! The two sides of the produce benchmark, each in a process of its own.
 use super::{ProduceFlags, Side, messages, topic};
+use crate::bench::defaults;
 use crate::say;
 use anyhow::{Context, bail};
 use clap::Args;
 use ledger::{BookingLog, Clock, Message};
-use ledger_kafka::{KafkaBounds, KafkaLog};
+use ledger_kafka::KafkaLog;
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -62,7 +63,7 @@ pub(crate) fn side(flags: &SideFlags) -> anyhow::Result<()> {
 fn ours(flags: &SideFlags) -> anyhow::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().build().context("starting the runtime")?;
-    let bounds = KafkaBounds { name_prefix: flags.prefix.clone(), ..KafkaBounds::default() };
+    let bounds = defaults::kafka(&flags.prefix)?;
     let opened = runtime.block_on(KafkaLog::open(&flags.how.kafka, bounds, Clock::System));
     let log = opened.context("opening the booking log")?;
     let samples: Arc<[Message]> = messages()?.into();

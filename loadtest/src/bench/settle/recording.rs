@@ -2,8 +2,9 @@
 use super::database::Server;
 use crate::postgres_wire::{Fields, Frame, Frames};
 use anyhow::{Context, bail};
+use ledger::lock;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -52,12 +53,12 @@ impl Recorder {
     }
 
     pub(super) fn forget(&self) {
-        self.tape.lock().unwrap_or_else(PoisonError::into_inner).said.clear();
+        lock(&self.tape).said.clear();
     }
 
     /// What was said since it was told to forget.
     pub(super) fn said(&self) -> anyhow::Result<Said> {
-        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tape = lock(&self.tape);
         if let Some(fault) = tape.fault {
             bail!("recording what we say to Postgres: {fault}");
         }
@@ -92,7 +93,7 @@ async fn relay(client: TcpStream, server: TcpStream, tape: &Mutex<Tape>) -> std:
                 return to_server.shutdown().await;
             }
             for frame in frames.take(&buffer[..read]) {
-                let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut tape = lock(tape);
                 match saying(&frame, &mut statements) {
                     Ok(said) => tape.said.extend(said),
                     Err(fault) => tape.fault = Some(fault),

@@ -130,6 +130,7 @@ fn check_databases(config: &Configuration) -> anyhow::Result<()> {
     ] {
         ensure!(value >= 1, "ledger.{key} must be at least 1");
     }
+    ensure!(config.pressure.look_interval_ms >= 1, "pressure.look_interval_ms must be at least 1");
     ensure!(
         postgres.lock_timeout_ms <= postgres.statement_timeout_ms,
         "ledger.postgres.lock_timeout_ms must be at most statement_timeout_ms"
