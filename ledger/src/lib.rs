@@ -61,7 +61,7 @@ pub use ids::{
 };
 pub use journal::{JournalEntry, JournalReceipt, SeatJournal};
 pub use layout::{Layout, LayoutError, PLACES_MAX, Place, Row, Seating, Section};
-pub use lock::{lock, read_lock, write_lock};
+pub use lock::{lock, read_lock, wait, write_lock};
 pub use log::{
     Backlog, BookingLog, DeadLetter, Delivery, Group, LogPosition, Message, Subscription, Topic,
 };

@@ -3,10 +3,17 @@
 //! A panic ends the task it happens in and no other. What a lock guards here is either replaced
 //! whole or can be read from the record again, so whoever comes next goes on with what is there.
 //! Where a half-made change could matter, the owner asks `is_poisoned` and starts afresh.
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the lock back until `condition` is notified, and takes it again.
+pub fn wait<'m, T>(condition: &Condvar, guard: MutexGuard<'m, T>) -> MutexGuard<'m, T> {
+    condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn read_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {

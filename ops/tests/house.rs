@@ -366,7 +366,7 @@ fn a_citation_by_number_is_recognised() {
     }
 }
 
-/// One way to take a lock that a panic may have poisoned: `ledger::lock` and its two companions.
+/// One way to take a lock that a panic may have poisoned: `ledger::lock` and its companions.
 #[test]
 fn locks_are_taken_in_one_way() {
     let mut faults = Vec::new();

@@ -6,7 +6,7 @@ use ledger::TransferRecord;
 use ledger::books::{AuditReads, ClaimRecord, Guard, LoggedCommand, SeatCount};
 use ledger::ticket::Ticket;
 use ledger::{Cursor, Page, StoreError};
-use ledger_sql::{Record, RowError};
+use ledger_sql::{Record, RowError, headless_row, rows_after, transfer_row};
 use sqlx::postgres::PgRow;
 
 /// The tables whose rows may only be added. An admission's end is written once, later.
@@ -23,36 +23,24 @@ impl PgAuditReads {
         Self { store }
     }
 
-    async fn all(
+    /// What `sql` lists after a row.
+    async fn all<T: Send + Unpin>(
         &self,
         doing: &'static str,
         sql: &'static str,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<PgRow>, StoreError> {
-        let input = (sql, after, limit);
+        (after, limit): (i64, i64),
+        read: fn(&dyn Record) -> Result<T, RowError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let input = (sql, after, limit, read);
         let work = self.store.read(doing, &input, |connection, input| {
             Box::pin(async move {
-                let rows = sqlx::query(input.0).bind(input.1).bind(input.2).fetch_all(connection);
+                let (sql, after, limit, read) = *input;
+                let rows = sqlx::query(sql).bind(after).bind(limit);
+                let rows = rows.try_map(|row: PgRow| Ok(read(&row)?)).fetch_all(connection);
                 Ok(rows.await?)
             })
         });
         work.await
-    }
-
-    /// A page of what `sql` lists after a row, each with its place in that order as `mark`.
-    async fn page<T>(
-        &self,
-        doing: &'static str,
-        sql: &'static str,
-        cursor: Cursor,
-        read: fn(&[PgRow]) -> Positioned<T>,
-    ) -> Result<Page<(i64, T)>, StoreError> {
-        let after = cursor.after.and_then(|mark| mark.parse().ok()).unwrap_or(0);
-        let limit = i64::from(cursor.limit).saturating_add(1);
-        let rows = self.all(doing, sql, after, limit).await?;
-        let items = read(&rows).map_err(|error| StoreError::broken(doing, error))?;
-        Ok(Page::cut(items, cursor.limit, |(mark, _)| mark.to_string()))
     }
 }
 
@@ -89,14 +77,15 @@ impl AuditReads for PgAuditReads {
                          WHERE position > $1 ORDER BY position LIMIT $2) t
                    LEFT JOIN legs l ON l.cause = t.cause AND l.kind = t.kind
                    ORDER BY t.mark, l.ordinal";
-        let mut page = self.page(DOING, sql, cursor, ledger_sql::transfers).await?;
+        let rows = self.all(DOING, sql, rows_after(&cursor), transfer_row).await?;
+        let found = ledger_sql::transfers(rows);
+        let mut page = Page::cut(found, cursor.limit, |(mark, _)| mark.to_string());
         if page.next.is_none() {
             let sql = "SELECT * FROM legs l WHERE $1 >= 0 AND NOT EXISTS (
                            SELECT 1 FROM transfers t WHERE t.cause = l.cause AND t.kind = l.kind)
                        ORDER BY cause, kind, ordinal LIMIT $2";
-            let rows = self.all(DOING, sql, 0, i64::MAX).await?;
-            let headless = ledger_sql::headless(&rows);
-            page.items.extend(headless.map_err(|error| StoreError::broken(DOING, error))?);
+            let rows = self.all(DOING, sql, (0, i64::MAX), headless_row).await?;
+            page.items.extend(ledger_sql::transfers(rows));
         }
         Ok(page.map(|(_, record)| record))
     }
@@ -104,10 +93,9 @@ impl AuditReads for PgAuditReads {
     async fn tickets(&self, cursor: Cursor) -> Result<Page<Ticket>, StoreError> {
         let sql = "SELECT position AS mark, * FROM tickets WHERE position > $1
                    ORDER BY position LIMIT $2";
-        let read = |rows: &[PgRow]| -> Positioned<Ticket> {
-            rows.iter().map(|row| Ok((row.integer("mark")?, ledger_sql::ticket(row)?))).collect()
-        };
-        let page = self.page("reading all tickets", sql, cursor, read).await?;
+        let read = |row: &dyn Record| Ok((row.integer("mark")?, ledger_sql::ticket(row)?));
+        let found = self.all("reading all tickets", sql, rows_after(&cursor), read).await?;
+        let page = Page::cut(found, cursor.limit, |(mark, _)| mark.to_string());
         Ok(page.map(|(_, ticket)| ticket))
     }
 
@@ -166,6 +154,3 @@ fn refuses((on, definition, source): &Trigger, table: &str, verb: &str) -> bool 
         && definition.contains(&format!(" FOR EACH {level} "))
         && MIGRATIONS.iter().any(|migration| migration.sql.as_str().contains(source.as_str()))
 }
-
-/// Rows as they were read, each with its position.
-type Positioned<T> = Result<Vec<(i64, T)>, RowError>;

@@ -38,7 +38,7 @@ impl From<Error> for Fault {
 
 impl From<Unbalanced> for Fault {
     fn from(error: Unbalanced) -> Self {
-        Self::Sql(Error::Decode(Box::new(error)))
+        RowError::from(error).into()
     }
 }
 
@@ -85,11 +85,16 @@ impl Fault {
                     || matches!(&*code, "XX001" | "XX002")
             }
             None => {
-                ledger_sql::is_foreign(error)
-                    || matches!(
-                        error,
-                        Error::Encode(_) | Error::TypeNotFound { .. } | Error::RowNotFound
-                    )
+                matches!(
+                    error,
+                    // A row that Tidegate never wrote.
+                    Error::ColumnDecode { .. }
+                        | Error::Decode(_)
+                        | Error::ColumnNotFound(_)
+                        | Error::Encode(_)
+                        | Error::TypeNotFound { .. }
+                        | Error::RowNotFound
+                )
             }
         }
     }

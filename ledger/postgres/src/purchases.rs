@@ -21,8 +21,9 @@ use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
 use ledger::{
     BookingId, BookingOutcome, CancelBooking, Cursor, EventId, LIMIT_MAX, Page, PlaceBooking,
-    StoreError, TicketId, Timestamp, metrics,
+    StoreError, TicketId, Timestamp,
 };
+use ledger_sql::{Steps, count_outcomes};
 use std::sync::Arc;
 
 /// [`Purchases`] in a [`PgStore`]. Clones share what they know of revisions.
@@ -35,6 +36,16 @@ pub struct PgPurchases {
 impl PgPurchases {
     pub fn new(store: PgStore) -> Self {
         Self { store, revisions: Arc::default() }
+    }
+
+    async fn take(&self, steps: &Steps, now: Timestamp) -> Result<Vec<BookingOutcome>, StoreError> {
+        let input = (steps, now);
+        let work = self.store.write(steps.doing(), &input, |connection, (steps, now)| {
+            Box::pin(steps::take(connection, steps, *now))
+        });
+        let (publish, news) = work.await?;
+        count_outcomes(&news);
+        Ok(publish)
     }
 }
 
@@ -54,7 +65,7 @@ impl Purchases for PgPurchases {
             Box::pin(begin::begin(connection, batch, *now))
         });
         let (begun, news) = work.await?;
-        count(&news);
+        count_outcomes(&news);
         Ok(begun)
     }
 
@@ -63,14 +74,7 @@ impl Purchases for PgPurchases {
         batch: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        const DOING: &str = "settling bookings";
-        let input = (batch, now);
-        let work = self.store.write(DOING, &input, |connection, (batch, now)| {
-            Box::pin(steps::settle(connection, batch, *now))
-        });
-        let news = work.await?;
-        count(&news);
-        Ok(news)
+        self.take(&Steps::Settle(batch.to_vec()), now).await
     }
 
     async fn cancel(
@@ -78,14 +82,7 @@ impl Purchases for PgPurchases {
         batch: &[CancelBooking],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        const DOING: &str = "cancelling bookings";
-        let input = (batch, now);
-        let work = self.store.write(DOING, &input, |connection, (batch, now)| {
-            Box::pin(steps::cancel(connection, batch, *now))
-        });
-        let (publish, news) = work.await?;
-        count(&news);
-        Ok(publish)
+        self.take(&Steps::Cancel(batch.to_vec()), now).await
     }
 
     async fn refunded(
@@ -93,14 +90,7 @@ impl Purchases for PgPurchases {
         batch: &[Refunded],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        const DOING: &str = "recording refunds";
-        let input = (batch, now);
-        let work = self.store.write(DOING, &input, |connection, (batch, now)| {
-            Box::pin(steps::refunded(connection, batch, *now))
-        });
-        let news = work.await?;
-        count(&news);
-        Ok(news)
+        self.take(&Steps::Refunded(batch.to_vec()), now).await
     }
 
     async fn due(
@@ -188,8 +178,4 @@ impl Tickets for PgPurchases {
         });
         work.await
     }
-}
-
-fn count(news: &[BookingOutcome]) {
-    news.iter().for_each(|outcome| metrics::outcome(outcome.booking.status));
 }

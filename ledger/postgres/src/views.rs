@@ -6,6 +6,7 @@ use ledger::{
     AccountId, Booking, BookingId, Cursor, LIMIT_MAX, Page, Replaces, StoreError, TicketId, Views,
 };
 use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
 use std::collections::BTreeMap;
 
 /// [`Views`] in a [`PgStore`].
@@ -28,12 +29,12 @@ impl PgViews {
         let input = (sql, key);
         let work = self.store.read(doing, &input, |connection, (sql, key)| {
             Box::pin(async move {
-                let found = sqlx::query_scalar(*sql).bind(key).fetch_optional(connection);
-                Ok(found.await?)
+                let found = sqlx::query(*sql).bind(key);
+                let found = found.try_map(|row: PgRow| Ok(ledger_sql::booking(&row)?));
+                Ok(found.fetch_optional(connection).await?)
             })
         });
-        let text: Option<String> = work.await?;
-        text.map(|text| ledger_sql::booking(doing, &text)).transpose()
+        work.await
     }
 
     async fn write(&self, bookings: &[Booking], replaces: Replaces) -> Result<(), StoreError> {
@@ -69,15 +70,15 @@ impl Views for PgViews {
         account: &AccountId,
         cursor: Cursor,
     ) -> Result<Page<Booking>, StoreError> {
-        const DOING: &str = "listing an account's bookings";
         let limit = cursor.limit.clamp(1, LIMIT_MAX);
         let Some(start) = ledger_sql::page_start(cursor.after.as_deref()) else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let input = (account, start, i64::from(limit).saturating_add(1));
-        let work = self.store.read(DOING, &input, |connection, (account, start, limit)| {
+        let doing = "listing an account's bookings";
+        let work = self.store.read(doing, &input, |connection, (account, start, limit)| {
             Box::pin(async move {
-                let found = sqlx::query_scalar(
+                let found = sqlx::query(
                     "SELECT booking FROM booking_views
                      WHERE account_id = $1 AND (placed_at, id) < ($2, $3)
                      ORDER BY placed_at DESC, id DESC LIMIT $4",
@@ -86,13 +87,12 @@ impl Views for PgViews {
                 .bind(start.0)
                 .bind(&start.1)
                 .bind(limit)
+                .try_map(|row: PgRow| Ok(ledger_sql::booking(&row)?))
                 .fetch_all(connection);
                 Ok(found.await?)
             })
         });
-        let texts: Vec<String> = work.await?;
-        let read = texts.iter().map(|text| ledger_sql::booking(DOING, text));
-        Ok(Page::cut(read.collect::<Result<_, _>>()?, limit, ledger_sql::mark))
+        Ok(Page::cut(work.await?, limit, ledger_sql::mark))
     }
 
     async fn booking_of_ticket(&self, ticket: &TicketId) -> Result<Option<Booking>, StoreError> {

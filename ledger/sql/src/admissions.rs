@@ -3,7 +3,7 @@ use super::{Record, RowError, count, known, parsed, time, time_maybe};
 use ledger::books::{QueueRecord, QueueStep};
 use ledger::{AccountId, Admission, AdmissionSource, QueueId, SlotRef};
 
-pub fn queue_record(row: &impl Record) -> Result<QueueRecord, RowError> {
+pub fn queue_record(row: &dyn Record) -> Result<QueueRecord, RowError> {
     Ok(QueueRecord {
         generation: count(row, "generation")?,
         leased_to: count(row, "leased_to")?,
@@ -13,7 +13,7 @@ pub fn queue_record(row: &impl Record) -> Result<QueueRecord, RowError> {
     })
 }
 
-pub fn step(row: &impl Record) -> Result<QueueStep, RowError> {
+pub fn step(row: &dyn Record) -> Result<QueueStep, RowError> {
     Ok(QueueStep {
         now_serving: count(row, "now_serving")?,
         at: time(row, "at")?,
@@ -21,7 +21,7 @@ pub fn step(row: &impl Record) -> Result<QueueStep, RowError> {
     })
 }
 
-pub fn admission(row: &impl Record) -> Result<Admission, RowError> {
+pub fn admission(row: &dyn Record) -> Result<Admission, RowError> {
     let queue = parsed(row, "queue_id", QueueId::parse)?;
     Ok(Admission {
         slot: SlotRef { queue, number: count(row, "number")? },

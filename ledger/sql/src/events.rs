@@ -21,7 +21,7 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    pub fn read(row: &impl Record) -> Result<Self, RowError> {
+    pub fn read(row: &dyn Record) -> Result<Self, RowError> {
         Ok(Self {
             id: parsed(row, "id", EventId::parse)?,
             name: row.text("name")?.to_owned(),
@@ -57,7 +57,7 @@ impl EventRow {
     }
 }
 
-pub fn queue(row: &impl Record) -> Result<Queue, RowError> {
+pub fn queue(row: &dyn Record) -> Result<Queue, RowError> {
     Ok(Queue {
         id: parsed(row, "id", QueueId::parse)?,
         settings: settings(row)?,
@@ -66,11 +66,11 @@ pub fn queue(row: &impl Record) -> Result<Queue, RowError> {
     })
 }
 
-pub fn limits(row: &impl Record) -> Result<LimitsChange, RowError> {
+pub fn limits(row: &dyn Record) -> Result<LimitsChange, RowError> {
     Ok(LimitsChange { at: time(row, "at")?, settings: settings(row)? })
 }
 
-fn settings(row: &impl Record) -> Result<QueueSettings, RowError> {
+fn settings(row: &dyn Record) -> Result<QueueSettings, RowError> {
     Ok(QueueSettings {
         state: known(row, "state", QueueState::parse)?,
         rate_per_minute: narrow(row, "rate_per_minute")?,

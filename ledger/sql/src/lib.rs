@@ -7,25 +7,27 @@ mod claims;
 mod events;
 mod people;
 mod purchases;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
+mod rusqlite_rows;
+#[cfg(feature = "postgres")]
 mod sqlx_rows;
+mod steps;
 mod tickets;
 mod transfers;
 mod views;
 
 pub use admissions::{admission, queue_record, step};
-pub use audit::{claim_record, seat_count};
-pub use claims::changes;
+pub use audit::{claim_record, rows_after, seat_count};
+pub use claims::{ClaimChange, changes, claim_change};
 pub use events::{EventRow, limits, queue};
 pub use people::{account, answer};
 pub use purchases::{command_text, purchase, purchase_and_try};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use sqlx_rows::is_foreign;
+pub use steps::{Steps, StepsTaken, count_outcomes};
 pub use tickets::{NewTicket, new_tickets, ticket};
-pub use transfers::{LegRow, headless, legs_of, transfers};
+pub use transfers::{LegRow, TransferRow, headless_row, legs_of, transfer_row, transfers};
 pub use views::{PageStart, booking, mark, page_start};
 
-use ledger::{Source, Timestamp};
+use ledger::{Source, Timestamp, Unbalanced};
 
 /// A row of either database, whatever driver read it. Both count in signed 64 bits.
 pub trait Record {
@@ -59,9 +61,15 @@ impl RowError {
     }
 }
 
+impl From<Unbalanced> for RowError {
+    fn from(error: Unbalanced) -> Self {
+        Self::unwritable(error)
+    }
+}
+
 /// A text column as one of the domain's types.
 pub fn parsed<T, E>(
-    row: &impl Record,
+    row: &dyn Record,
     column: &'static str,
     parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<T, RowError> {
@@ -71,7 +79,7 @@ pub fn parsed<T, E>(
 
 /// As [`parsed`], for parsers that answer with an option.
 pub fn known<T>(
-    row: &impl Record,
+    row: &dyn Record,
     column: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, RowError> {
@@ -80,7 +88,7 @@ pub fn known<T>(
 
 /// A text column that holds JSON.
 pub fn from_json<T: serde::de::DeserializeOwned>(
-    row: &impl Record,
+    row: &dyn Record,
     column: &'static str,
 ) -> Result<T, RowError> {
     let text = row.text(column)?;
@@ -88,21 +96,21 @@ pub fn from_json<T: serde::de::DeserializeOwned>(
 }
 
 /// A column that counts.
-pub fn count(row: &impl Record, column: &'static str) -> Result<u64, RowError> {
+pub fn count(row: &dyn Record, column: &'static str) -> Result<u64, RowError> {
     narrow(row, column)
 }
 
 /// A column that counts in fewer bits than the database does.
-pub fn narrow<T: TryFrom<i64>>(row: &impl Record, column: &'static str) -> Result<T, RowError> {
+pub fn narrow<T: TryFrom<i64>>(row: &dyn Record, column: &'static str) -> Result<T, RowError> {
     let value = row.integer(column)?;
     T::try_from(value).map_err(|_| undecodable(column, value))
 }
 
-pub fn time(row: &impl Record, column: &'static str) -> Result<Timestamp, RowError> {
+pub fn time(row: &dyn Record, column: &'static str) -> Result<Timestamp, RowError> {
     row.integer(column).map(Timestamp::from_millis)
 }
 
-pub fn time_maybe(row: &impl Record, column: &'static str) -> Result<Option<Timestamp>, RowError> {
+pub fn time_maybe(row: &dyn Record, column: &'static str) -> Result<Option<Timestamp>, RowError> {
     Ok(row.integer_maybe(column)?.map(Timestamp::from_millis))
 }
 

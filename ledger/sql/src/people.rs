@@ -3,7 +3,7 @@ use super::{Record, RowError, from_json, known, parsed, time, undecodable};
 use ledger::books::RequestAnswer;
 use ledger::{Account, AccountId, Role};
 
-pub fn account(row: &impl Record) -> Result<Account, RowError> {
+pub fn account(row: &dyn Record) -> Result<Account, RowError> {
     Ok(Account {
         id: parsed(row, "id", AccountId::parse)?,
         username: row.text("username")?.to_owned(),
@@ -14,7 +14,7 @@ pub fn account(row: &impl Record) -> Result<Account, RowError> {
 }
 
 /// `None` while the request is being carried out.
-pub fn answer(row: &impl Record) -> Result<Option<RequestAnswer>, RowError> {
+pub fn answer(row: &dyn Record) -> Result<Option<RequestAnswer>, RowError> {
     let Some(status) = row.integer_maybe("status")? else { return Ok(None) };
     Ok(Some(RequestAnswer {
         status: u16::try_from(status).map_err(|_| undecodable("status", status))?,

@@ -4,7 +4,7 @@ use ledger::message::COMMAND_TYPE;
 use ledger::purchase::{PaymentState, Purchase};
 use ledger::{BookingCommand, BookingStatus, Message, PlaceBooking, Timestamp, Topic};
 
-pub fn purchase(row: &impl Record) -> Result<Purchase, RowError> {
+pub fn purchase(row: &dyn Record) -> Result<Purchase, RowError> {
     Ok(Purchase {
         command: command(row)?,
         payment: known(row, "payment", PaymentState::parse)?,
@@ -20,7 +20,7 @@ pub fn purchase(row: &impl Record) -> Result<Purchase, RowError> {
     })
 }
 
-pub fn purchase_and_try(row: &impl Record) -> Result<(Purchase, Option<Timestamp>), RowError> {
+pub fn purchase_and_try(row: &dyn Record) -> Result<(Purchase, Option<Timestamp>), RowError> {
     Ok((purchase(row)?, time_maybe(row, "next_try_at")?))
 }
 
@@ -30,7 +30,7 @@ pub fn command_text(command: &PlaceBooking) -> Result<String, RowError> {
     String::from_utf8(value).map_err(RowError::unwritable)
 }
 
-fn command(row: &impl Record) -> Result<PlaceBooking, RowError> {
+fn command(row: &dyn Record) -> Result<PlaceBooking, RowError> {
     let text = row.text("command")?;
     match Message::decode(Topic::Bookings, COMMAND_TYPE, text.as_bytes()) {
         Ok(Message::Command(BookingCommand::Place(command))) => Ok(command),

@@ -32,7 +32,7 @@ fn of_purchase(purchase: &Purchase) -> impl Iterator<Item = NewTicket<'_>> {
     })
 }
 
-pub fn ticket(row: &impl Record) -> Result<Ticket, RowError> {
+pub fn ticket(row: &dyn Record) -> Result<Ticket, RowError> {
     let seat = row.text_maybe("seat")?.map(PlaceId::parse);
     Ok(Ticket {
         id: parsed(row, "id", TicketId::parse)?,

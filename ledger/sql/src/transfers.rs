@@ -13,7 +13,7 @@ pub type LegRow<'a> = (&'a str, &'static str, i64, &'a str, i64, &'a Currency);
 /// on that.
 pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, RowError> {
     if !transfers.iter().all(|transfer| legs_balance(transfer.legs())) {
-        return Err(RowError::unwritable(Unbalanced));
+        return Err(Unbalanced.into());
     }
     let rows = transfers.iter().flat_map(|transfer| {
         (0..).zip(transfer.legs()).map(|(ordinal, Leg { account, amount })| {
@@ -24,34 +24,45 @@ pub fn legs_of<'a>(transfers: &[&'a Transfer]) -> Result<Vec<LegRow<'a>>, RowErr
     Ok(rows.collect())
 }
 
-/// Transfers from rows that are joined with their legs and sorted by `mark`, each with its mark.
-pub fn transfers<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, RowError> {
-    let mut found: Vec<(i64, TransferRecord)> = Vec::new();
-    for row in rows {
-        let mark = row.integer("mark")?;
-        if found.last().is_none_or(|(last, _)| *last != mark) {
-            found.push((mark, record(row, time(row, "at")?, false)?));
-        }
-        add_leg(&mut found, row)?;
-    }
-    Ok(found)
+/// A transfer's row and one of its legs.
+pub struct TransferRow {
+    /// Where the transfer stands in the order of recording.
+    mark: i64,
+    transfer: TransferRecord,
+    /// `None` for a transfer without legs.
+    leg: Option<Leg>,
 }
 
-/// Transfers whose own row is missing, from the rows of their legs, sorted by cause and kind.
-pub fn headless<R: Record>(rows: &[R]) -> Result<Vec<(i64, TransferRecord)>, RowError> {
-    let mut found: Vec<(i64, TransferRecord)> = Vec::new();
-    for row in rows {
-        let record = record(row, Timestamp::default(), true)?;
-        let same = |last: &TransferRecord| last.cause == record.cause && last.kind == record.kind;
-        if !found.last().is_some_and(|(_, last)| same(last)) {
-            found.push((0, record));
-        }
-        add_leg(&mut found, row)?;
-    }
-    Ok(found)
+/// A row of a transfer joined with a leg; all of the leg's columns are null where it has none.
+pub fn transfer_row(row: &dyn Record) -> Result<TransferRow, RowError> {
+    let (mark, at) = (row.integer("mark")?, time(row, "at")?);
+    Ok(TransferRow { mark, transfer: record(row, at, false)?, leg: leg(row)? })
 }
 
-fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRecord, RowError> {
+/// A row of a leg whose transfer's own row is missing.
+pub fn headless_row(row: &dyn Record) -> Result<TransferRow, RowError> {
+    let transfer = record(row, Timestamp::default(), true)?;
+    Ok(TransferRow { mark: 0, transfer, leg: leg(row)? })
+}
+
+/// Transfers, each with its mark, from rows in which the legs of each lie together.
+pub fn transfers(rows: Vec<TransferRow>) -> Vec<(i64, TransferRecord)> {
+    let mut found: Vec<(i64, TransferRecord)> = Vec::new();
+    for TransferRow { mark, transfer, leg } in rows {
+        let same = |(_, last): &&mut (i64, TransferRecord)| {
+            last.cause == transfer.cause && last.kind == transfer.kind
+        };
+        match found.last_mut().filter(same) {
+            Some((_, last)) => last.legs.extend(leg),
+            None => {
+                found.push((mark, TransferRecord { legs: leg.into_iter().collect(), ..transfer }));
+            }
+        }
+    }
+    found
+}
+
+fn record(row: &dyn Record, at: Timestamp, headless: bool) -> Result<TransferRecord, RowError> {
     let kind = known(row, "kind", |kind| match kind {
         "capture" => Some(TransferKind::Capture),
         "refund" => Some(TransferKind::Refund),
@@ -61,13 +72,9 @@ fn record(row: &impl Record, at: Timestamp, headless: bool) -> Result<TransferRe
     Ok(TransferRecord { cause, kind, legs: Vec::new(), at, headless })
 }
 
-/// A transfer without legs has one row here, all of whose leg's columns are null.
-fn add_leg(found: &mut [(i64, TransferRecord)], row: &impl Record) -> Result<(), RowError> {
-    let account = row.text_maybe("account")?.map(str::to_owned);
-    if let (Some(account), Some((_, last))) = (account, found.last_mut()) {
-        let currency = parsed(row, "currency", Currency::parse)?;
-        let amount = Money::new(row.integer("minor")?, currency);
-        last.legs.push(Leg { account, amount });
-    }
-    Ok(())
+fn leg(row: &dyn Record) -> Result<Option<Leg>, RowError> {
+    let Some(account) = row.text_maybe("account")? else { return Ok(None) };
+    let currency = parsed(row, "currency", Currency::parse)?;
+    let amount = Money::new(row.integer("minor")?, currency);
+    Ok(Some(Leg { account: account.to_owned(), amount }))
 }

@@ -1,11 +1,12 @@
 //! Rows of the views: whole bookings as JSON, and the marks of an account's pages.
-use ledger::{Booking, StoreError};
+use super::{Record, RowError, from_json};
+use ledger::Booking;
 
 /// Where a page starts: before this time and id, newest first.
 pub type PageStart = (i64, String);
 
-pub fn booking(doing: &'static str, text: &str) -> Result<Booking, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::broken(doing, error))
+pub fn booking(row: &dyn Record) -> Result<Booking, RowError> {
+    from_json(row, "booking")
 }
 
 /// The mark of a page's last booking: where it stands in the order, newest first.

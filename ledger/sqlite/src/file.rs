@@ -1,82 +1,84 @@
 //! An open SQLite file: a writer that commits in groups, and readers beside it.
+use super::connection::Connection;
+use super::migrations::{MigrationFailure, Migrations};
+use super::readers::Readers;
 use super::work::{Job, Receipt};
-use super::writer;
-use futures_util::future::BoxFuture;
+use super::writer::{self, Order};
 use ledger::StoreError;
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use rusqlite::Error;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a statement waits for another process's lock (a verb beside a live `serve`).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Readers open at once; SQLite reads are short and never wait for the writer.
-const READERS_MAX: u32 = 4;
 /// Writes that may wait for the writer; more are refused as unavailable.
 const QUEUE_MAX: usize = 65_536;
-const STATEMENTS_CACHED: usize = 256;
 
 /// Why a file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum FileFailure {
     #[error("opening the database {path}")]
-    Open { path: PathBuf, source: sqlx::Error },
+    Open { path: PathBuf, source: Error },
+    #[error("making the database {path}")]
+    Make { path: PathBuf, source: std::io::Error },
+    #[error("starting the threads of the database {path}")]
+    Start { path: PathBuf, source: std::io::Error },
     #[error("migrating the database {path}")]
-    Migrate { path: PathBuf, source: MigrateError },
+    Migrate { path: PathBuf, source: MigrationFailure },
     #[error("the database {path} is damaged: {detail}")]
     Damaged { path: PathBuf, detail: String },
 }
 
 /// A SQLite file in WAL mode with `synchronous=FULL`: what a write returned for survives a crash
 /// of the process and of the machine. Clones share the file.
+///
+/// One thread of its own writes and a few read, so that a piece of work is handed over once and
+/// its statements are plain calls.
 #[derive(Clone)]
 pub struct SqliteFile {
     path: PathBuf,
-    jobs: mpsc::Sender<Job>,
-    readers: SqlitePool,
+    orders: mpsc::Sender<Order>,
+    readers: Arc<Readers>,
     fatal: watch::Receiver<Option<String>>,
-    writer: TaskTracker,
-    closing: CancellationToken,
+    threads: TaskTracker,
 }
 
 impl SqliteFile {
-    /// Opens or creates the file, checks it, migrates it, and starts its writer.
-    pub async fn open(path: &Path, migrations: &Migrator) -> Result<Self, FileFailure> {
-        let open = |source| FileFailure::Open { path: path.into(), source };
-        make_for_owner(path).map_err(|source| open(source.into()))?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            .statement_cache_capacity(STATEMENTS_CACHED)
-            .disable_statement_logging();
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(open)?;
-        check(path, &mut connection).await?;
+    /// Opens or creates the file, checks it, migrates it, and starts its threads.
+    pub async fn open(path: &Path, migrations: &Migrations) -> Result<Self, FileFailure> {
+        let (path, migrations) = (path.to_owned(), *migrations);
+        let stopped = path.clone();
+        let opened = tokio::task::spawn_blocking(move || Self::open_now(path, &migrations)).await;
+        opened.unwrap_or_else(|error| {
+            Err(FileFailure::Start { path: stopped, source: std::io::Error::other(error) })
+        })
+    }
+
+    fn open_now(path: PathBuf, migrations: &Migrations) -> Result<Self, FileFailure> {
+        make_for_owner(&path).map_err(|source| FileFailure::Make { path: path.clone(), source })?;
+        let failed = |source| FileFailure::Open { path: path.clone(), source };
+        let connection = Connection::open(&path).map_err(failed)?;
+        check(&path, &connection)?;
+        connection.make_durable().map_err(failed)?;
         migrations
-            .run(&mut connection)
-            .await
-            .map_err(|source| FileFailure::Migrate { path: path.into(), source })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(open)?;
-        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+            .run(&connection)
+            .map_err(|source| FileFailure::Migrate { path: path.clone(), source })?;
+        let (threads, started) =
+            (TaskTracker::new(), |source| FileFailure::Start { path: path.clone(), source });
+        let readers = Readers::open(&path).map_err(failed)?;
+        let readers = Arc::new(readers.start(&threads).map_err(started)?);
+        let (orders, queue) = mpsc::channel(QUEUE_MAX);
         let (fatal_to, fatal) = watch::channel(None);
-        let writer = TaskTracker::new();
-        let closing = CancellationToken::new();
-        writer.spawn(writer::run(connection, queue, fatal_to, closing.clone()));
-        writer.close();
-        Ok(Self { path: path.to_owned(), jobs, readers, fatal, writer, closing })
+        let token = threads.token();
+        let writing = move || {
+            writer::run(connection, queue, &fatal_to);
+            drop(token);
+        };
+        std::thread::Builder::new().name("sqlite-writer".into()).spawn(writing).map_err(started)?;
+        threads.close();
+        Ok(Self { path, orders, readers, fatal, threads })
     }
 
     pub fn path(&self) -> &Path {
@@ -89,9 +91,7 @@ impl SqliteFile {
     pub fn write<T, F>(&self, doing: &'static str, work: F) -> Receipt<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
-            + Send
-            + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
         self.write_then(doing, work, || ())
     }
@@ -101,13 +101,11 @@ impl SqliteFile {
     pub fn write_then<T, F, A>(&self, doing: &'static str, work: F, after: A) -> Receipt<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
-            + Send
-            + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
         A: FnOnce() + Send + 'static,
     {
         let (job, receipt) = Job::new(doing, work, after);
-        match self.jobs.try_send(job) {
+        match self.orders.try_send(Order::Write(job)) {
             Ok(()) => receipt,
             Err(refused) => {
                 let error = StoreError::unavailable(doing, refused.to_string());
@@ -116,14 +114,18 @@ impl SqliteFile {
         }
     }
 
-    /// Connections that read committed data only and cannot write.
-    pub fn readers(&self) -> &SqlitePool {
-        &self.readers
+    /// Has a reader run `look`, which sees committed data only and cannot write.
+    pub async fn read<T, F>(&self, doing: &'static str, look: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        self.readers.read(doing, look).await
     }
 
     /// Writes that wait for the writer.
     pub fn waiting(&self) -> usize {
-        self.jobs.max_capacity().saturating_sub(self.jobs.capacity())
+        self.orders.max_capacity().saturating_sub(self.orders.capacity())
     }
 
     /// Becomes `Some` once the file can no longer be written (disk full, read-only, damaged).
@@ -134,9 +136,10 @@ impl SqliteFile {
 
     /// Finishes the writes in hand and closes the file; clones are refused from then on.
     pub async fn close(self) {
-        self.closing.cancel();
-        self.writer.wait().await;
-        self.readers.close().await;
+        // Fails only when the writer has ended already.
+        let _ = self.orders.send(Order::Close).await;
+        self.readers.close();
+        self.threads.wait().await;
     }
 }
 
@@ -146,13 +149,12 @@ fn make_for_owner(path: &Path) -> std::io::Result<()> {
 }
 
 /// A damaged file is refused before anything is written to it.
-async fn check(path: &Path, connection: &mut SqliteConnection) -> Result<(), FileFailure> {
+fn check(path: &Path, connection: &Connection) -> Result<(), FileFailure> {
     let damaged = |detail| FileFailure::Damaged { path: path.into(), detail };
-    let found: Result<String, _> =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await;
-    match found {
-        Ok(word) if word == "ok" => Ok(()),
-        Ok(detail) => Err(damaged(detail)),
+    let word = |row: &dyn ledger_sql::Record| Ok(row.text("quick_check")?.to_owned());
+    match connection.optional("PRAGMA quick_check(1)", (), word) {
+        Ok(Some(word)) if word == "ok" => Ok(()),
+        Ok(detail) => Err(damaged(detail.unwrap_or_default())),
         Err(source) => Err(damaged(source.to_string())),
     }
 }

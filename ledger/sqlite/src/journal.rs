@@ -1,9 +1,7 @@
-//! The seat journal in SQLite: rows are appended, and the last one of a hold counts.
-use super::file::SqliteFile;
-use super::row::unread;
+//! The seat journal in SQLite: an append-only table of which the last row of a hold counts.
+use super::SqliteFile;
 use async_trait::async_trait;
 use ledger::{EventId, JournalEntry, JournalReceipt, SeatJournal, StoreError};
-use sqlx::SqliteConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +27,9 @@ impl SqliteJournal {
         self.appended.store(0, Ordering::Relaxed);
         // Nobody waits for it; a compaction that fails is made up for by the next one.
         drop(self.file.write("compacting the seat journal", |connection| {
-            Box::pin(forget_superseded(connection))
+            let superseded = "DELETE FROM seat_journal WHERE hold IS NULL OR seq NOT IN
+                (SELECT max(seq) FROM seat_journal GROUP BY event_id, hold_id)";
+            connection.execute(superseded, ())
         }));
     }
 }
@@ -42,7 +42,11 @@ impl SeatJournal for SqliteJournal {
         }
         let rows = entries.len() as u64;
         let receipt = self.file.write("journalling holds", move |connection| {
-            Box::pin(async move { insert(connection, &entries).await })
+            for JournalEntry { event, hold, row } in &entries {
+                let sql = "INSERT INTO seat_journal (event_id, hold_id, hold) VALUES (?1, ?2, ?3)";
+                connection.execute(sql, (event.as_str(), hold.as_str(), row))?;
+            }
+            Ok(())
         });
         if self.appended.fetch_add(rows, Ordering::Relaxed) >= COMPACT_AFTER_ROWS {
             self.compact();
@@ -51,38 +55,16 @@ impl SeatJournal for SqliteJournal {
     }
 
     async fn read(&self, event: &EventId) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(
-            "SELECT hold FROM seat_journal WHERE hold IS NOT NULL AND seq IN \
-             (SELECT max(seq) FROM seat_journal WHERE event_id = ?1 GROUP BY hold_id) ORDER BY seq",
-        )
-        .bind(event.as_str())
-        .fetch_all(self.file.readers())
-        .await
-        .map_err(unread("reading the seat journal"))
+        let event = event.clone();
+        let holds = self.file.read("reading the seat journal", move |connection| {
+            connection.all(
+                "SELECT hold FROM seat_journal WHERE hold IS NOT NULL AND seq IN
+                 (SELECT max(seq) FROM seat_journal WHERE event_id = ?1 GROUP BY hold_id)
+                 ORDER BY seq",
+                [event.as_str()],
+                |row| row.text("hold").map(str::to_owned),
+            )
+        });
+        holds.await
     }
-}
-
-async fn insert(
-    connection: &mut SqliteConnection,
-    entries: &[JournalEntry],
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = entries.iter().map(|e| (&e.event, &e.hold, &e.row)).collect();
-    sqlx::query(
-        "INSERT INTO seat_journal (event_id, hold_id, hold) \
-         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) ORDER BY key",
-    )
-    .bind(super::row::json(&rows)?)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn forget_superseded(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "DELETE FROM seat_journal WHERE hold IS NULL OR seq NOT IN \
-         (SELECT max(seq) FROM seat_journal GROUP BY event_id, hold_id)",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -2,8 +2,11 @@
 //! ledger.
 #![warn(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm)]
 
+mod connection;
+mod fault;
 mod file;
-mod row;
+mod migrations;
+mod readers;
 mod work;
 mod writer;
 
@@ -24,17 +27,20 @@ mod views;
 pub use accounts::SqliteAccounts;
 pub use admissions::SqliteAdmissions;
 pub use audit::SqliteAuditReads;
+pub use connection::Connection;
 pub use events::SqliteEvents;
 pub use file::{FileFailure, SqliteFile};
 pub use journal::SqliteJournal;
 pub use log::SqliteLog;
+pub use migrations::{Migration, MigrationFailure, Migrations};
 pub use purchases::SqlitePurchases;
 pub use requests::SqliteRequests;
 pub use views::SqliteViews;
 pub use work::Receipt;
 
-/// What brings a file up to date: [`MIGRATIONS`], or those of another record.
-pub use sqlx::migrate::Migrator;
+// What works and reads are written with.
+pub use ledger_sql::{Record, RowError, parsed, time};
+pub use rusqlite::Error;
 
 use ledger::books::Books;
 use std::sync::Arc;
@@ -61,4 +67,14 @@ pub fn open_books(file: &SqliteFile) -> Books {
 }
 
 /// The migrations of `tidegate.db`, embedded in the program.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = Migrations(&[
+    crate::migration!("0001_accounts"),
+    crate::migration!("0002_queues"),
+    crate::migration!("0003_events"),
+    crate::migration!("0004_requests"),
+    crate::migration!("0010_purchases"),
+    crate::migration!("0011_transfers"),
+    crate::migration!("0012_log"),
+    crate::migration!("0013_views"),
+    crate::migration!("0014_seat_journal"),
+]);

@@ -5,8 +5,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use super::file::SqliteFile;
-use super::row::unread;
+use super::SqliteFile;
 use async_trait::async_trait;
 use ledger::{
     Backlog, BookingLog, Clock, DeadLetter, Group, Message, StoreError, Subscription, Topic,
@@ -62,7 +61,7 @@ impl BookingLog for SqliteLog {
         let shared = self.shared.clone();
         let receipt = self.file.write_then(
             "appending to the booking log",
-            move |connection| Box::pin(async move { rows::insert(connection, &rows).await }),
+            move |connection| rows::insert(connection, &rows),
             move || {
                 shared.bell.send_replace(());
                 count_appended(&messages);
@@ -81,7 +80,7 @@ impl BookingLog for SqliteLog {
         let shared = self.shared.clone();
         let receipt = self.file.write_then(
             "setting messages aside",
-            move |connection| Box::pin(async move { rows::bury(connection, &dead, now).await }),
+            move |connection| rows::bury(connection, &dead, now),
             move || {
                 shared.bell.send_replace(());
             },
@@ -90,7 +89,7 @@ impl BookingLog for SqliteLog {
     }
 
     async fn backlog(&self, group: Group) -> Result<Backlog, StoreError> {
-        rows::backlog(self.file.readers(), group).await.map_err(unread("measuring a backlog"))
+        self.file.read("measuring a backlog", move |c| rows::backlog(c, group)).await
     }
 }
 

@@ -10,8 +10,7 @@ mod steps;
 mod tests;
 mod transfers;
 
-use super::file::SqliteFile;
-use super::row::unread;
+use super::{Connection, SqliteFile};
 use async_trait::async_trait;
 use ledger::books::{
     Begun, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded, Scan, ScanResult,
@@ -21,8 +20,9 @@ use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
 use ledger::{
     BookingId, BookingOutcome, CancelBooking, Cursor, EventId, Page, PlaceBooking, StoreError,
-    TicketId, Timestamp, metrics,
+    TicketId, Timestamp,
 };
+use ledger_sql::{Steps, count_outcomes};
 
 /// [`Purchases`] in a [`SqliteFile`].
 #[derive(Clone)]
@@ -34,6 +34,13 @@ impl SqlitePurchases {
     pub fn new(file: SqliteFile) -> Self {
         Self { file }
     }
+
+    async fn take(&self, steps: Steps, now: Timestamp) -> Result<Vec<BookingOutcome>, StoreError> {
+        let receipt = self.file.write(steps.doing(), move |c| steps::take(c, &steps, now));
+        let (publish, news) = receipt.await?;
+        count_outcomes(&news);
+        Ok(publish)
+    }
 }
 
 #[async_trait]
@@ -44,11 +51,9 @@ impl Purchases for SqlitePurchases {
         now: Timestamp,
     ) -> Result<Vec<Begun>, StoreError> {
         let batch = batch.to_vec();
-        let receipt = self.file.write("beginning bookings", move |connection| {
-            Box::pin(async move { begin::begin(connection, &batch, now).await })
-        });
-        let (begun, new) = receipt.await?;
-        new.iter().for_each(count);
+        let receipt = self.file.write("beginning bookings", move |c| begin::begin(c, &batch, now));
+        let (begun, news) = receipt.await?;
+        count_outcomes(&news);
         Ok(begun)
     }
 
@@ -57,11 +62,7 @@ impl Purchases for SqlitePurchases {
         batch: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        let batch = batch.to_vec();
-        let receipt = self.file.write("settling bookings", move |connection| {
-            Box::pin(async move { steps::settle(connection, &batch, now).await })
-        });
-        Ok(counted(receipt.await?))
+        self.take(Steps::Settle(batch.to_vec()), now).await
     }
 
     async fn cancel(
@@ -69,13 +70,7 @@ impl Purchases for SqlitePurchases {
         batch: &[CancelBooking],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        let batch = batch.to_vec();
-        let receipt = self.file.write("cancelling bookings", move |connection| {
-            Box::pin(async move { steps::cancel(connection, &batch, now).await })
-        });
-        let (outcomes, new) = receipt.await?;
-        new.iter().for_each(count);
-        Ok(outcomes)
+        self.take(Steps::Cancel(batch.to_vec()), now).await
     }
 
     async fn refunded(
@@ -83,11 +78,7 @@ impl Purchases for SqlitePurchases {
         batch: &[Refunded],
         now: Timestamp,
     ) -> Result<Vec<BookingOutcome>, StoreError> {
-        let batch = batch.to_vec();
-        let receipt = self.file.write("recording refunds", move |connection| {
-            Box::pin(async move { steps::refunded(connection, &batch, now).await })
-        });
-        Ok(counted(receipt.await?))
+        self.take(Steps::Refunded(batch.to_vec()), now).await
     }
 
     async fn due(
@@ -97,20 +88,18 @@ impl Purchases for SqlitePurchases {
         limit: u32,
     ) -> Result<Vec<DueWork>, StoreError> {
         // An idle look costs a read, not a write.
-        if !due::any(self.file.readers(), now).await.map_err(unread("looking for due work"))? {
+        if !self.file.read("looking for due work", move |c| due::any(c, now)).await? {
             return Ok(Vec::new());
         }
-        let receipt = self.file.write("leasing due work", move |connection| {
-            Box::pin(due::lease(connection, now, next_try, limit))
-        });
-        receipt.await
+        let lease = move |connection: &Connection| due::lease(connection, now, next_try, limit);
+        self.file.write("leasing due work", lease).await
     }
 }
 
 #[async_trait]
 impl Outbox for SqlitePurchases {
     async fn unpublished(&self, limit: u32) -> Result<Vec<BookingOutcome>, StoreError> {
-        due::unpublished(self.file.readers(), limit).await.map_err(unread("reading the outbox"))
+        self.file.read("reading the outbox", move |c| due::unpublished(c, limit)).await
     }
 
     async fn published(&self, outcomes: &[(BookingId, u32)]) -> Result<(), StoreError> {
@@ -118,50 +107,36 @@ impl Outbox for SqlitePurchases {
             return Ok(());
         }
         let outcomes = outcomes.to_vec();
-        let receipt = self.file.write("emptying the outbox", move |connection| {
-            Box::pin(async move { due::published(connection, &outcomes).await })
-        });
-        receipt.await
+        self.file.write("emptying the outbox", move |c| due::published(c, &outcomes)).await
     }
 }
 
 #[async_trait]
 impl PurchaseReads for SqlitePurchases {
     async fn purchase(&self, id: &BookingId) -> Result<Option<Purchase>, StoreError> {
-        records::one(self.file.readers(), id).await.map_err(unread("reading a purchase"))
+        let id = id.clone();
+        self.file.read("reading a purchase", move |c| records::one(c, &id)).await
     }
 
     async fn purchases(&self, cursor: Cursor) -> Result<Page<Purchase>, StoreError> {
-        records::page(self.file.readers(), cursor).await.map_err(unread("listing purchases"))
+        self.file.read("listing purchases", move |c| records::page(c, cursor)).await
     }
 
     async fn claims(&self, event: &EventId, revision: u64) -> Result<Claims, StoreError> {
-        claims::changed(self.file.readers(), event, revision)
-            .await
-            .map_err(unread("reading claims"))
+        let event = event.clone();
+        self.file.read("reading claims", move |c| claims::changed(c, &event, revision)).await
     }
 }
 
 #[async_trait]
 impl Tickets for SqlitePurchases {
     async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
-        gate::ticket(self.file.readers(), id).await.map_err(unread("reading a ticket"))
+        let id = id.clone();
+        self.file.read("reading a ticket", move |c| gate::ticket(c, &id)).await
     }
 
     async fn scan(&self, scan: &Scan, now: Timestamp) -> Result<Option<ScanResult>, StoreError> {
         let scan = scan.clone();
-        let receipt = self.file.write("using a ticket", move |connection| {
-            Box::pin(async move { gate::scan(connection, &scan, now).await })
-        });
-        receipt.await
+        self.file.write("using a ticket", move |c| gate::scan(c, &scan, now)).await
     }
-}
-
-fn counted(outcomes: Vec<BookingOutcome>) -> Vec<BookingOutcome> {
-    outcomes.iter().for_each(count);
-    outcomes
-}
-
-fn count(outcome: &BookingOutcome) {
-    metrics::outcome(outcome.booking.status);
 }

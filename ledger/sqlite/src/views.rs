@@ -1,12 +1,10 @@
 //! The views in SQLite: bookings by id, by account and by ticket.
-use super::file::SqliteFile;
-use super::row::unread;
+use super::{Connection, SqliteFile};
 use async_trait::async_trait;
 use ledger::{
     AccountId, Booking, BookingId, Cursor, LIMIT_MAX, Page, Replaces, StoreError, TicketId, Views,
 };
-use serde::Serialize;
-use sqlx::SqliteConnection;
+use rusqlite::Error;
 
 /// The views of one file.
 #[derive(Clone)]
@@ -14,12 +12,19 @@ pub struct SqliteViews {
     file: SqliteFile,
 }
 
-#[derive(Serialize)]
-struct ViewRow<'a>(&'a BookingId, &'a AccountId, i64, u32, String);
-
 impl SqliteViews {
     pub fn new(file: SqliteFile) -> Self {
         Self { file }
+    }
+
+    async fn one(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        key: &str,
+    ) -> Result<Option<Booking>, StoreError> {
+        let key = key.to_owned();
+        self.file.read(doing, move |c| c.optional(sql, [key], ledger_sql::booking)).await
     }
 
     async fn write(&self, bookings: &[Booking], replaces: Replaces) -> Result<(), StoreError> {
@@ -27,11 +32,15 @@ impl SqliteViews {
         if bookings.is_empty() {
             return Ok(());
         }
-        let broken = |error| StoreError::broken(DOING, error);
-        let views = serde_json::to_string(&view_rows(bookings).map_err(broken)?).map_err(broken)?;
-        let tickets = serde_json::to_string(&ticket_rows(bookings)).map_err(broken)?;
+        let text = |booking: &Booking| serde_json::to_string(booking);
+        let texts: Result<Vec<_>, _> = bookings.iter().map(text).collect();
+        let texts = texts.map_err(|error| StoreError::broken(DOING, error))?;
+        let bookings = bookings.to_vec();
         let receipt = self.file.write(DOING, move |connection| {
-            Box::pin(async move { write(connection, views, tickets, replaces).await })
+            for (booking, text) in bookings.iter().zip(&texts) {
+                write(connection, booking, text, replaces)?;
+            }
+            Ok(())
         });
         receipt.await
     }
@@ -48,14 +57,8 @@ impl Views for SqliteViews {
     }
 
     async fn booking(&self, id: &BookingId) -> Result<Option<Booking>, StoreError> {
-        const DOING: &str = "reading a booking's view";
-        let text: Option<String> =
-            sqlx::query_scalar("SELECT booking FROM booking_views WHERE id = ?1")
-                .bind(id.as_str())
-                .fetch_optional(self.file.readers())
-                .await
-                .map_err(unread(DOING))?;
-        text.map(|text| ledger_sql::booking(DOING, &text)).transpose()
+        let sql = "SELECT booking FROM booking_views WHERE id = ?1";
+        self.one("reading a booking's view", sql, id.as_str()).await
     }
 
     async fn bookings_of(
@@ -63,83 +66,52 @@ impl Views for SqliteViews {
         account: &AccountId,
         cursor: Cursor,
     ) -> Result<Page<Booking>, StoreError> {
-        const DOING: &str = "listing an account's bookings";
         let limit = cursor.limit.clamp(1, LIMIT_MAX);
         let Some((placed_at, id)) = ledger_sql::page_start(cursor.after.as_deref()) else {
             return Ok(Page { items: Vec::new(), next: None });
         };
-        let texts: Vec<String> = sqlx::query_scalar(
-            "SELECT booking FROM booking_views \
-             WHERE account_id = ?1 AND (placed_at, id) < (?2, ?3) \
-             ORDER BY placed_at DESC, id DESC LIMIT ?4",
-        )
-        .bind(account.as_str())
-        .bind(placed_at)
-        .bind(id)
-        .bind(i64::from(limit).saturating_add(1))
-        .fetch_all(self.file.readers())
-        .await
-        .map_err(unread(DOING))?;
-        let bookings =
-            texts.iter().map(|text| ledger_sql::booking(DOING, text)).collect::<Result<_, _>>()?;
-        Ok(Page::cut(bookings, limit, ledger_sql::mark))
+        let account = account.clone();
+        let bookings = self.file.read("listing an account's bookings", move |connection| {
+            connection.all(
+                "SELECT booking FROM booking_views
+                 WHERE account_id = ?1 AND (placed_at, id) < (?2, ?3)
+                 ORDER BY placed_at DESC, id DESC LIMIT ?4",
+                (account.as_str(), placed_at, id, i64::from(limit).saturating_add(1)),
+                ledger_sql::booking,
+            )
+        });
+        Ok(Page::cut(bookings.await?, limit, ledger_sql::mark))
     }
 
     async fn booking_of_ticket(&self, ticket: &TicketId) -> Result<Option<Booking>, StoreError> {
-        const DOING: &str = "reading a ticket's booking";
-        let text: Option<String> = sqlx::query_scalar(
-            "SELECT v.booking FROM ticket_views AS t \
-             JOIN booking_views AS v ON v.id = t.booking_id WHERE t.ticket_id = ?1",
-        )
-        .bind(ticket.as_str())
-        .fetch_optional(self.file.readers())
-        .await
-        .map_err(unread(DOING))?;
-        text.map(|text| ledger_sql::booking(DOING, &text)).transpose()
+        let sql = "SELECT v.booking FROM ticket_views AS t
+                   JOIN booking_views AS v ON v.id = t.booking_id WHERE t.ticket_id = ?1";
+        self.one("reading a ticket's booking", sql, ticket.as_str()).await
     }
 }
 
-fn view_rows(bookings: &[Booking]) -> Result<Vec<ViewRow<'_>>, serde_json::Error> {
-    let row = |b: &Booking| serde_json::to_string(b);
-    bookings
-        .iter()
-        .map(|b| Ok(ViewRow(&b.id, &b.account_id, b.placed_at.millis(), b.version, row(b)?)))
-        .collect()
-}
-
-fn ticket_rows(bookings: &[Booking]) -> Vec<(&TicketId, &BookingId)> {
-    bookings.iter().flat_map(|b| b.tickets.iter().map(|t| (&t.ticket_id, &b.id))).collect()
-}
-
-async fn write(
-    connection: &mut SqliteConnection,
-    views: String,
-    tickets: String,
+fn write(
+    connection: &Connection,
+    booking: &Booking,
+    text: &str,
     replaces: Replaces,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO booking_views (id, account_id, placed_at, version, booking) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 \
-         FROM json_each(?1) WHERE true ORDER BY key \
-         ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id, \
-         placed_at = excluded.placed_at, version = excluded.version, booking = excluded.booking \
-         WHERE excluded.version + ?2 > booking_views.version",
-    )
-    .bind(views)
-    .bind(replaces.reach())
-    .execute(&mut *connection)
-    .await?;
-    if tickets == "[]" {
-        return Ok(());
-    }
+) -> Result<(), Error> {
+    let (id, account, placed_at) = (&booking.id, &booking.account_id, booking.placed_at.millis());
+    connection.execute(
+        "INSERT INTO booking_views (id, account_id, placed_at, version, booking)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id,
+             placed_at = excluded.placed_at, version = excluded.version, booking = excluded.booking
+         WHERE excluded.version + ?6 > booking_views.version",
+        (id.as_str(), account.as_str(), placed_at, booking.version, text, replaces.reach()),
+    )?;
     // A ticket's booking never changes, so it does not matter which version tells of it.
-    sqlx::query(
-        "INSERT INTO ticket_views (ticket_id, booking_id) \
-         SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true \
-         ON CONFLICT (ticket_id) DO NOTHING",
-    )
-    .bind(tickets)
-    .execute(connection)
-    .await?;
+    for ticket in &booking.tickets {
+        connection.execute(
+            "INSERT INTO ticket_views (ticket_id, booking_id) VALUES (?1, ?2)
+             ON CONFLICT (ticket_id) DO NOTHING",
+            (ticket.ticket_id.as_str(), id.as_str()),
+        )?;
+    }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A work for the writer, and the receipt by which its caller hears what became of it.
-use super::writer::is_constraint;
-use futures_util::future::BoxFuture;
+use super::connection::Connection;
+use super::fault::{failed, is_fatal};
 use ledger::StoreError;
-use sqlx::SqliteConnection;
+use rusqlite::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,13 +20,19 @@ pub(super) struct Job {
 /// A work of any result.
 pub(super) trait Work: Send {
     /// Runs it. An error undoes this work alone; its reply says so whatever the group's fate is.
-    fn run<'c>(
-        self: Box<Self>,
-        connection: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, (Option<sqlx::Error>, Reply)>;
+    fn run(self: Box<Self>, connection: &Connection) -> (Ran, Reply);
 
     /// Answers a work that was never run.
     fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// How a work ended, as far as the others of its group are concerned.
+pub(super) enum Ran {
+    Done,
+    /// It failed by itself, and has to be undone.
+    Failed,
+    /// The file cannot be written any more, for this reason.
+    Fatally(String),
 }
 
 /// Ready once a write is durable, or is known to have failed.
@@ -80,9 +86,7 @@ impl Job {
     pub(super) fn new<T, F, A>(doing: &'static str, run: F, after: A) -> (Self, Receipt<T>)
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
-            + Send
-            + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
         A: FnOnce() + Send + 'static,
     {
         let (to, from) = oneshot::channel();
@@ -94,50 +98,32 @@ impl Job {
 impl<T, F, A> Work for Task<T, F, A>
 where
     T: Send + 'static,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
-        + Send
-        + 'static,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     A: FnOnce() + Send + 'static,
 {
-    fn run<'c>(
-        self: Box<Self>,
-        connection: &'c mut SqliteConnection,
-    ) -> BoxFuture<'c, (Option<sqlx::Error>, Reply)> {
+    fn run(self: Box<Self>, connection: &Connection) -> (Ran, Reply) {
         let Self { doing, run, after, to } = *self;
         // The caller of either reply may have gone; its work stands all the same.
-        Box::pin(async move {
-            match run(connection).await {
-                Ok(value) => {
-                    let reply: Reply = Box::new(move |committed| {
-                        if committed.is_ok() {
-                            after();
-                        }
-                        let _ = to.send(committed.map(|()| value));
-                    });
-                    (None, reply)
-                }
-                Err(error) => {
-                    let answer = failed(doing, &error);
-                    let reply: Reply = Box::new(move |_| drop(to.send(Err(answer))));
-                    (Some(error), reply)
-                }
+        match run(connection) {
+            Ok(value) => {
+                let reply: Reply = Box::new(move |committed| {
+                    if committed.is_ok() {
+                        after();
+                    }
+                    let _ = to.send(committed.map(|()| value));
+                });
+                (Ran::Done, reply)
             }
-        })
+            Err(error) => {
+                let ran =
+                    if is_fatal(&error) { Ran::Fatally(error.to_string()) } else { Ran::Failed };
+                let answer = failed(doing, error);
+                (ran, Box::new(move |_| drop(to.send(Err(answer)))))
+            }
+        }
     }
 
     fn refuse(self: Box<Self>, error: StoreError) {
         let _ = self.to.send(Err(error));
-    }
-}
-
-/// A work that fails by itself is undone. What broke a constraint, or met a row that cannot be
-/// read, would fail the same way again.
-fn failed(doing: &'static str, error: &sqlx::Error) -> StoreError {
-    let for_ever = is_constraint(error)
-        || matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. });
-    if for_ever {
-        StoreError::broken(doing, error)
-    } else {
-        StoreError::unavailable(doing, error.to_string())
     }
 }

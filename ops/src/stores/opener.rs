@@ -8,7 +8,7 @@ use crate::folder;
 use allocator::SeatStore;
 use anyhow::{Context, ensure};
 use ledger::{BookingId, BookingLog, Books, Clock, IdSource, QueueId, SeatJournal, Views};
-use ledger_sqlite::{Migrator, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
+use ledger_sqlite::{Migrations, SqliteFile, SqliteJournal, SqliteLog, SqliteViews};
 use payment_simulator::{SimulatedGateway, Simulation};
 use payment_worker::gateway::{HttpGateway, PaymentGateway};
 use std::collections::HashMap;
@@ -185,7 +185,7 @@ impl Opener {
         self.file(path, &ledger_sqlite::MIGRATIONS).await
     }
 
-    async fn file(&mut self, path: PathBuf, migrations: &Migrator) -> anyhow::Result<SqliteFile> {
+    async fn file(&mut self, path: PathBuf, migrations: &Migrations) -> anyhow::Result<SqliteFile> {
         if let Some(file) = self.files.get(&path) {
             return Ok(file.clone());
         }

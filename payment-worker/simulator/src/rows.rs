@@ -1,32 +1,27 @@
 //! The statements on `gateway.db`, and the one decision about a refund.
 use ledger::{BookingId, Currency, Cursor, Money, Page, RefundId, Timestamp};
+use ledger_sqlite::{Connection, Error, Record, RowError, parsed, time};
 use payment_worker::gateway::{ChargeRecord, RefundRecord, RefundRequest};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 
 /// Writes the charge unless its key has one. Returns what is on record, and whether it is new.
-pub(super) async fn charge(
-    connection: &mut SqliteConnection,
+pub(super) fn charge(
+    connection: &Connection,
     charge: &ChargeRecord,
-) -> Result<(ChargeRecord, bool), sqlx::Error> {
-    let inserted = sqlx::query(
-        "INSERT INTO charges (id, booking_id, amount_minor, currency, decline_code, received_at) \
+) -> Result<(ChargeRecord, bool), Error> {
+    let inserted = connection.execute(
+        "INSERT INTO charges (id, booking_id, amount_minor, currency, decline_code, received_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-    )
-    .bind(&charge.id)
-    .bind(charge.booking.as_str())
-    .bind(charge.amount.minor)
-    .bind(charge.amount.currency.as_str())
-    .bind(&charge.decline_code)
-    .bind(charge.received_at.millis())
-    .execute(&mut *connection)
-    .await?;
-    let stored = sqlx::query("SELECT * FROM charges WHERE booking_id = ?1")
-        .bind(charge.booking.as_str())
-        .try_map(|row| charge_record(&row))
-        .fetch_one(connection)
-        .await?;
-    Ok((stored, inserted.rows_affected() > 0))
+        (
+            &charge.id,
+            charge.booking.as_str(),
+            charge.amount.minor,
+            charge.amount.currency.as_str(),
+            &charge.decline_code,
+            charge.received_at.millis(),
+        ),
+    )?;
+    let stored = find(connection, &charge.booking)?.ok_or(Error::QueryReturnedNoRows)?;
+    Ok((stored, inserted > 0))
 }
 
 /// What came of a refund request.
@@ -36,57 +31,48 @@ pub(super) enum Refunding {
 }
 
 /// Writes the refund unless its key has one, or it asks for what cannot be given.
-pub(super) async fn refund(
-    connection: &mut SqliteConnection,
+pub(super) fn refund(
+    connection: &Connection,
     id: &str,
     request: &RefundRequest,
     received_at: Timestamp,
-) -> Result<Refunding, sqlx::Error> {
-    if let Some(same) = refunded_before(connection, request).await? {
+) -> Result<Refunding, Error> {
+    if let Some(same) = refunded_before(connection, request)? {
         let done = Refunding::Done { fresh: false };
         return Ok(if same { done } else { Refunding::Refused("idempotency_mismatch") });
     }
-    let charge: Option<ChargeRecord> = sqlx::query("SELECT * FROM charges WHERE id = ?1")
-        .bind(&request.charge_id)
-        .try_map(|row| charge_record(&row))
-        .fetch_optional(&mut *connection)
-        .await?;
-    let given: i64 = sqlx::query_scalar(
+    let charge = charge_by_id(connection, &request.charge_id)?;
+    let given = connection.number(
         "SELECT coalesce(sum(amount_minor), 0) FROM refunds WHERE charge_id = ?1",
-    )
-    .bind(&request.charge_id)
-    .fetch_one(&mut *connection)
-    .await?;
+        [&request.charge_id],
+    )?;
     if let Err(code) = may_refund(charge.as_ref(), given, request) {
         return Ok(Refunding::Refused(code));
     }
-    sqlx::query(
-        "INSERT INTO refunds \
-         (id, refund_id, charge_id, booking_id, amount_minor, currency, received_at) \
+    connection.execute(
+        "INSERT INTO refunds
+             (id, refund_id, charge_id, booking_id, amount_minor, currency, received_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )
-    .bind(id)
-    .bind(request.key.as_str())
-    .bind(&request.charge_id)
-    .bind(request.booking.as_str())
-    .bind(request.amount.minor)
-    .bind(request.amount.currency.as_str())
-    .bind(received_at.millis())
-    .execute(connection)
-    .await?;
+        (
+            id,
+            request.key.as_str(),
+            &request.charge_id,
+            request.booking.as_str(),
+            request.amount.minor,
+            request.amount.currency.as_str(),
+            received_at.millis(),
+        ),
+    )?;
     Ok(Refunding::Done { fresh: true })
 }
 
 /// Whether the key's refund is the one that is asked for now; `None` when it has none.
-async fn refunded_before(
-    connection: &mut SqliteConnection,
+fn refunded_before(
+    connection: &Connection,
     request: &RefundRequest,
-) -> Result<Option<bool>, sqlx::Error> {
-    let before: Option<RefundRecord> = sqlx::query("SELECT * FROM refunds WHERE refund_id = ?1")
-        .bind(request.key.as_str())
-        .try_map(|row| refund_record(&row))
-        .fetch_optional(connection)
-        .await?;
+) -> Result<Option<bool>, Error> {
+    let sql = "SELECT * FROM refunds WHERE refund_id = ?1";
+    let before = connection.optional(sql, [request.key.as_str()], refund_record)?;
     let same = |before: RefundRecord| {
         before.amount == request.amount && before.charge_id == request.charge_id
     };
@@ -110,106 +96,81 @@ fn may_refund(
     if fits { Ok(()) } else { Err("amount_exceeds_charge") }
 }
 
-pub(super) async fn find(
-    readers: &SqlitePool,
+pub(super) fn find(
+    connection: &Connection,
     booking: &BookingId,
-) -> Result<Option<ChargeRecord>, sqlx::Error> {
-    sqlx::query("SELECT * FROM charges WHERE booking_id = ?1")
-        .bind(booking.as_str())
-        .try_map(|row| charge_record(&row))
-        .fetch_optional(readers)
-        .await
+) -> Result<Option<ChargeRecord>, Error> {
+    let sql = "SELECT * FROM charges WHERE booking_id = ?1";
+    connection.optional(sql, [booking.as_str()], charge_record)
 }
 
-pub(super) async fn charge_by_id(
-    readers: &SqlitePool,
+pub(super) fn charge_by_id(
+    connection: &Connection,
     id: &str,
-) -> Result<Option<ChargeRecord>, sqlx::Error> {
-    sqlx::query("SELECT * FROM charges WHERE id = ?1")
-        .bind(id)
-        .try_map(|row| charge_record(&row))
-        .fetch_optional(readers)
-        .await
+) -> Result<Option<ChargeRecord>, Error> {
+    connection.optional("SELECT * FROM charges WHERE id = ?1", [id], charge_record)
 }
 
-pub(super) async fn charges(
-    readers: &SqlitePool,
-    cursor: Cursor,
-) -> Result<Page<ChargeRecord>, sqlx::Error> {
-    let after = match &cursor.after {
-        None => 0,
-        Some(id) => {
-            sqlx::query_scalar("SELECT seq FROM charges WHERE id = ?1")
-                .bind(id)
-                .fetch_one(readers)
-                .await?
-        }
-    };
-    let rows = sqlx::query("SELECT * FROM charges WHERE seq > ?1 ORDER BY seq LIMIT ?2")
-        .bind::<i64>(after)
-        .bind(i64::from(cursor.limit) + 1)
-        .try_map(|row| charge_record(&row))
-        .fetch_all(readers)
-        .await?;
-    Ok(Page::cut(rows, cursor.limit, |charge: &ChargeRecord| charge.id.clone()))
+/// `None` for a cursor after a charge that is not there.
+pub(super) fn charges(
+    connection: &Connection,
+    cursor: &Cursor,
+) -> Result<Option<Page<ChargeRecord>>, Error> {
+    let place = "SELECT seq FROM charges WHERE id = ?1";
+    let Some(after) = place_of(connection, place, cursor)? else { return Ok(None) };
+    let rows = connection.all(
+        "SELECT * FROM charges WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        (after, i64::from(cursor.limit) + 1),
+        charge_record,
+    )?;
+    Ok(Some(Page::cut(rows, cursor.limit, |charge: &ChargeRecord| charge.id.clone())))
 }
 
-pub(super) async fn refunds(
-    readers: &SqlitePool,
-    cursor: Cursor,
-) -> Result<Page<RefundRecord>, sqlx::Error> {
-    let after = match &cursor.after {
-        None => 0,
-        Some(id) => {
-            sqlx::query_scalar("SELECT seq FROM refunds WHERE id = ?1")
-                .bind(id)
-                .fetch_one(readers)
-                .await?
-        }
-    };
-    let rows = sqlx::query("SELECT * FROM refunds WHERE seq > ?1 ORDER BY seq LIMIT ?2")
-        .bind::<i64>(after)
-        .bind(i64::from(cursor.limit) + 1)
-        .try_map(|row| refund_record(&row))
-        .fetch_all(readers)
-        .await?;
-    Ok(Page::cut(rows, cursor.limit, |refund: &RefundRecord| refund.id.clone()))
+/// `None` for a cursor after a refund that is not there.
+pub(super) fn refunds(
+    connection: &Connection,
+    cursor: &Cursor,
+) -> Result<Option<Page<RefundRecord>>, Error> {
+    let place = "SELECT seq FROM refunds WHERE id = ?1";
+    let Some(after) = place_of(connection, place, cursor)? else { return Ok(None) };
+    let rows = connection.all(
+        "SELECT * FROM refunds WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        (after, i64::from(cursor.limit) + 1),
+        refund_record,
+    )?;
+    Ok(Some(Page::cut(rows, cursor.limit, |refund: &RefundRecord| refund.id.clone())))
 }
 
-fn charge_record(row: &SqliteRow) -> Result<ChargeRecord, sqlx::Error> {
+/// Where the row that a cursor names stands, by `sql`; 0 for one at the beginning.
+fn place_of(connection: &Connection, sql: &str, cursor: &Cursor) -> Result<Option<i64>, Error> {
+    match &cursor.after {
+        None => Ok(Some(0)),
+        Some(id) => connection.optional(sql, [id], |row| row.integer("seq")),
+    }
+}
+
+fn charge_record(row: &dyn Record) -> Result<ChargeRecord, RowError> {
     Ok(ChargeRecord {
-        id: row.try_get("id")?,
+        id: row.text("id")?.to_owned(),
         booking: parsed(row, "booking_id", BookingId::parse)?,
         amount: amount(row)?,
-        decline_code: row.try_get("decline_code")?,
-        received_at: row.try_get("received_at").map(Timestamp::from_millis)?,
+        decline_code: row.text_maybe("decline_code")?.map(str::to_owned),
+        received_at: time(row, "received_at")?,
     })
 }
 
-fn refund_record(row: &SqliteRow) -> Result<RefundRecord, sqlx::Error> {
+fn refund_record(row: &dyn Record) -> Result<RefundRecord, RowError> {
     Ok(RefundRecord {
-        id: row.try_get("id")?,
+        id: row.text("id")?.to_owned(),
         key: parsed(row, "refund_id", RefundId::parse)?,
         booking: parsed(row, "booking_id", BookingId::parse)?,
-        charge_id: row.try_get("charge_id")?,
+        charge_id: row.text("charge_id")?.to_owned(),
         amount: amount(row)?,
-        received_at: row.try_get("received_at").map(Timestamp::from_millis)?,
+        received_at: time(row, "received_at")?,
     })
 }
 
-fn amount(row: &SqliteRow) -> Result<Money, sqlx::Error> {
+fn amount(row: &dyn Record) -> Result<Money, RowError> {
     let currency = parsed(row, "currency", Currency::parse)?;
-    Ok(Money::new(row.try_get("amount_minor")?, currency))
-}
-
-fn parsed<T, E: std::error::Error + Send + Sync + 'static>(
-    row: &SqliteRow,
-    column: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, sqlx::Error> {
-    let text: &str = row.try_get(column)?;
-    parse(text).map_err(|source| sqlx::Error::ColumnDecode {
-        index: column.into(),
-        source: Box::new(source),
-    })
+    Ok(Money::new(row.integer("amount_minor")?, currency))
 }

@@ -3,7 +3,7 @@ use super::rows::{self, Refunding};
 use crate::Simulation;
 use async_trait::async_trait;
 use ledger::{BookingId, Clock, Cursor, Page, StoreError};
-use ledger_sqlite::SqliteFile;
+use ledger_sqlite::{Migrations, SqliteFile, migration};
 use payment_worker::gateway::{
     ChargeAnswer, ChargeRecord, ChargeRequest, GatewayError, PaymentGateway, RefundAnswer,
     RefundRecord, RefundRequest,
@@ -12,7 +12,7 @@ use payment_worker::metrics::{self, Fault};
 use std::time::Duration;
 
 /// The migrations of `gateway.db`, embedded in the program.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: Migrations = Migrations(&[migration!("0001_log")]);
 
 /// A gateway that moves no money but keeps books like one; clones share its file.
 #[derive(Clone)]
@@ -33,7 +33,10 @@ impl SimulatedGateway {
         &self,
         id: &str,
     ) -> Result<Option<ChargeRecord>, GatewayError> {
-        rows::charge_by_id(self.file.readers(), id).await.map_err(unread("reading a charge"))
+        const DOING: &str = "reading a charge";
+        let id = id.to_owned();
+        let found = self.file.read(DOING, move |c| rows::charge_by_id(c, &id));
+        found.await.map_err(no_answer(DOING))
     }
 
     async fn take_time(&self) {
@@ -44,11 +47,7 @@ impl SimulatedGateway {
 
     /// One arrival of a charge request. The record is on disk before this returns.
     async fn arrive(&self, charge: ChargeRecord) -> Result<(ChargeRecord, bool), StoreError> {
-        self.file
-            .write("recording a charge", move |connection| {
-                Box::pin(async move { rows::charge(connection, &charge).await })
-            })
-            .await
+        self.file.write("recording a charge", move |c| rows::charge(c, &charge)).await
     }
 }
 
@@ -93,7 +92,7 @@ impl PaymentGateway for SimulatedGateway {
         let refunding = self
             .file
             .write("recording a refund", move |connection| {
-                Box::pin(async move { rows::refund(connection, &id, &asked, received_at).await })
+                rows::refund(connection, &id, &asked, received_at)
             })
             .await
             .map_err(no_answer(DOING))?;
@@ -110,15 +109,22 @@ impl PaymentGateway for SimulatedGateway {
     }
 
     async fn find(&self, booking: &BookingId) -> Result<Option<ChargeRecord>, GatewayError> {
-        rows::find(self.file.readers(), booking).await.map_err(unread("looking up a charge"))
+        const DOING: &str = "looking up a charge";
+        let booking = booking.clone();
+        let found = self.file.read(DOING, move |c| rows::find(c, &booking));
+        found.await.map_err(no_answer(DOING))
     }
 
     async fn charges(&self, cursor: Cursor) -> Result<Page<ChargeRecord>, GatewayError> {
-        rows::charges(self.file.readers(), cursor).await.map_err(unread("listing charges"))
+        const DOING: &str = "listing charges";
+        let page = self.file.read(DOING, move |c| rows::charges(c, &cursor));
+        page.await.map_err(no_answer(DOING))?.ok_or_else(|| no_such_mark(DOING))
     }
 
     async fn refunds(&self, cursor: Cursor) -> Result<Page<RefundRecord>, GatewayError> {
-        rows::refunds(self.file.readers(), cursor).await.map_err(unread("listing refunds"))
+        const DOING: &str = "listing refunds";
+        let page = self.file.read(DOING, move |c| rows::refunds(c, &cursor));
+        page.await.map_err(no_answer(DOING))?.ok_or_else(|| no_such_mark(DOING))
     }
 }
 
@@ -127,11 +133,6 @@ fn no_answer(doing: &'static str) -> impl Fn(StoreError) -> GatewayError {
 }
 
 /// A mark that names no row is the caller's mistake, and must not look like the end of the list.
-fn unread(doing: &'static str) -> impl Fn(sqlx::Error) -> GatewayError {
-    move |error| match error {
-        sqlx::Error::RowNotFound => {
-            GatewayError::Unexpected { doing, status: 400, code: "no_such_mark".to_owned() }
-        }
-        error => GatewayError::no_answer(doing, error),
-    }
+fn no_such_mark(doing: &'static str) -> GatewayError {
+    GatewayError::Unexpected { doing, status: 400, code: "no_such_mark".to_owned() }
 }

@@ -168,11 +168,8 @@ async fn the_gateway_log_never_changes_and_outlives_the_process() {
     assert_eq!(again.find(&request.key).await.unwrap().unwrap().amount, request.amount);
 }
 
-async fn tampered(file: &SqliteFile, statement: &'static str) -> Result<(), StoreError> {
-    file.write("tampering", move |connection| {
-        Box::pin(async move { sqlx::query(statement).execute(connection).await.map(drop) })
-    })
-    .await
+async fn tampered(file: &SqliteFile, statement: &'static str) -> Result<usize, StoreError> {
+    file.write("tampering", move |connection| connection.execute(statement, ())).await
 }
 
 #[tokio::test]

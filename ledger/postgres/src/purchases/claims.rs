@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use ledger::books::Claims;
 use ledger::purchase::{Opened, PlaceKey, Purchase};
 use ledger::{AccountId, BookingId, EventId, PlaceBooking, PlaceId, Timestamp};
-use ledger_sql::{Record, parsed};
+use ledger_sql::{Record, claim_change, parsed};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use std::collections::HashMap;
@@ -154,12 +154,12 @@ pub(super) async fn changed(
         head =
             Some((row.text("snapshot")?.to_owned(), row.integer("open")?, row.integer("newest")?));
         if row.text_maybe("place")?.is_some() {
-            news.push(row);
+            news.push(claim_change(&row)?);
         }
     }
     if news.is_empty() && revision > 0 {
         return Ok(Claims { revision, ..Claims::default() });
     }
     let Some((snapshot, open, newest)) = head else { return Err(Fault::Contended) };
-    Ok(ledger_sql::changes(&news, revisions.mark(snapshot, open, newest))?)
+    Ok(ledger_sql::changes(news, revisions.mark(snapshot, open, newest)))
 }

@@ -1,60 +1,40 @@
-//! Steps of bookings that are open: settle, cancel, refund; and writing what a step asks for.
+//! Steps of bookings that are open: deciding them, and writing what they come to.
 use super::{claims, gate, records, seats, transfers};
 use crate::fault::Fault;
-use ledger::books::{Refunded, Settlement};
 use ledger::purchase::SettlementBatch;
-use ledger::{BookingOutcome, CancelBooking, Timestamp};
+use ledger::{BookingOutcome, Timestamp};
+use ledger_sql::{Steps, StepsTaken};
 use sqlx::PgConnection;
-
-pub(super) async fn settle(
-    connection: &mut PgConnection,
-    batch: &[Settlement],
-    now: Timestamp,
-) -> Result<Vec<BookingOutcome>, Fault> {
-    let ids = batch.iter().map(|settlement| &settlement.booking_id);
-    let mut settlement = SettlementBatch::open(records::lock(connection, ids).await?);
-    settlement.settle(batch, now)?;
-    save(&settlement, connection, now).await?;
-    Ok(settlement.new_outcomes())
-}
+use std::collections::HashSet;
 
 /// What to publish, whether new or not; and of that, what is new.
-pub(super) async fn cancel(
+pub(super) async fn take(
     connection: &mut PgConnection,
-    batch: &[CancelBooking],
+    steps: &Steps,
     now: Timestamp,
 ) -> Result<(Vec<BookingOutcome>, Vec<BookingOutcome>), Fault> {
-    let found = records::lock(connection, batch.iter().map(|c| &c.booking_id)).await?;
-    let used = gate::used(connection, found.iter().map(|(purchase, _)| purchase)).await?;
-    let mut settlement = SettlementBatch::open(found);
-    let publish = settlement.cancel(batch, &used, now)?;
-    save(&settlement, connection, now).await?;
-    Ok((publish, settlement.new_outcomes()))
-}
-
-pub(super) async fn refunded(
-    connection: &mut PgConnection,
-    batch: &[Refunded],
-    now: Timestamp,
-) -> Result<Vec<BookingOutcome>, Fault> {
-    let found = records::lock(connection, batch.iter().map(|r| &r.booking_id)).await?;
-    let mut settlement = SettlementBatch::open(found);
-    settlement.refunded(batch, now)?;
-    save(&settlement, connection, now).await?;
-    Ok(settlement.new_outcomes())
+    let found = records::lock(connection, steps.bookings().into_iter()).await?;
+    let used = if steps.needs_used_tickets() {
+        gate::used(connection, found.iter().map(|(purchase, _)| purchase)).await?
+    } else {
+        HashSet::new()
+    };
+    let StepsTaken { batch, publish } = steps.take(found, &used, now)?;
+    save(&batch, connection, now).await?;
+    Ok((publish, batch.new_outcomes()))
 }
 
 /// Writes all steps, one statement a table.
 async fn save(
-    settlement: &SettlementBatch,
+    batch: &SettlementBatch,
     connection: &mut PgConnection,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    if settlement.is_unchanged() {
+    if batch.is_unchanged() {
         return Ok(());
     }
-    records::update(connection, &settlement.changed(now)).await?;
-    let (sold, released) = (settlement.sold(), settlement.released());
+    records::update(connection, &batch.changed(now)).await?;
+    let (sold, released) = (batch.sold(), batch.released());
     gate::issue(connection, &sold).await?;
     claims::sell(connection, &sold).await?;
     if !released.is_empty() {
@@ -62,5 +42,5 @@ async fn save(
         seats::lock(connection, &released).await?;
         claims::release(connection, &released, now).await?;
     }
-    transfers::insert(connection, &settlement.transfers()).await
+    transfers::insert(connection, &batch.transfers()).await
 }

@@ -1,4 +1,5 @@
 //! The contracts of queues and people on SQLite, and what the file itself refuses.
+use crate::tests::tamper;
 use crate::{MIGRATIONS, SqliteAccounts, SqliteFile, SqliteRequests, open_books};
 use ledger::books::QueueStep;
 use ledger::{QueuePatch, QueueSettings, Timestamp, conformance};
@@ -81,10 +82,7 @@ async fn no_statement_changes_the_facts() {
         "UPDATE queue_limits SET capacity = 0",
     ];
     for statement in refused {
-        let write = file.write("tampering", move |connection| {
-            Box::pin(async move { sqlx::query(statement).execute(connection).await })
-        });
-        assert!(write.await.is_err(), "{statement}");
+        assert!(tamper(&file, statement).await.is_err(), "{statement}");
     }
     let step = QueueStep { now_serving: 7, at: Timestamp::from_millis(1_000), granting_millis: 70 };
     assert_eq!(books.queue_progress.steps(&event.queue_id, 0).await.unwrap(), [step]);

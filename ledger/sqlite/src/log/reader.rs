@@ -1,8 +1,7 @@
 //! One reader of a group: a position that runs ahead of the committed offset.
 use super::rows::{self, DeadRow, LogRow};
 use super::{Shared, SqliteLog};
-use crate::file::SqliteFile;
-use crate::row::unread;
+use crate::{Connection, SqliteFile};
 use async_trait::async_trait;
 use ledger::{Clock, Delivery, Group, StoreError, Subscription, metrics};
 use std::collections::VecDeque;
@@ -56,9 +55,9 @@ impl Reader {
             return Ok(*at);
         }
         let turn = self.turn.clone().lock_owned().await;
-        let at = rows::offsets(self.file.readers(), self.group)
-            .await
-            .map_err(unread("reading a group's offsets"))?;
+        let group = self.group;
+        let offsets = move |connection: &Connection| rows::offsets(connection, group);
+        let at = self.file.read("reading a group's offsets", offsets).await?;
         self.state = State::Reading { at, committed: at, returned: VecDeque::new(), _turn: turn };
         Ok(at)
     }
@@ -77,7 +76,7 @@ impl Reader {
             return Ok(());
         }
         let receipt = self.file.write("committing a group's offsets", move |connection| {
-            Box::pin(async move { rows::commit(connection, group, after).await })
+            rows::commit(connection, group, after)
         });
         receipt.await?;
         *committed = after;
@@ -93,7 +92,7 @@ impl Reader {
         let (now, shared) = (self.clock.now(), self.shared.clone());
         let receipt = self.file.write_then(
             "setting unreadable messages aside",
-            move |connection| Box::pin(async move { rows::bury(connection, &dead, now).await }),
+            move |connection| rows::bury(connection, &dead, now),
             move || {
                 shared.bell.send_replace(());
             },
@@ -108,12 +107,12 @@ impl Reader {
 impl Subscription for Reader {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, StoreError> {
         let before = self.position().await?;
+        let group = self.group;
         let found = loop {
             // Marked as heard before the look, so that what comes after the look rings again.
             self.bell.mark_unchanged();
-            let found = rows::read_on(self.file.readers(), self.group, before, max)
-                .await
-                .map_err(unread("reading the booking log"))?;
+            let read = move |connection: &Connection| rows::read_on(connection, group, before, max);
+            let found = self.file.read("reading the booking log", read).await?;
             if !found.is_empty() || max == 0 {
                 break found;
             }

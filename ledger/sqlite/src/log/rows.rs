@@ -1,8 +1,10 @@
 //! Rows of the log: appending them, reading on from a position, and burying what is unreadable.
 use super::two_topics;
+use crate::Connection;
 use ledger::message::Unreadable;
 use ledger::{Backlog, DeadLetter, Delivery, Group, LogPosition, Message, Timestamp, Topic};
-use sqlx::{FromRow, SqliteConnection, SqlitePool};
+use ledger_sql::{Record, RowError, count, time_maybe};
+use rusqlite::Error;
 
 /// A message about to be appended.
 pub(super) struct NewRow {
@@ -14,12 +16,10 @@ pub(super) struct NewRow {
 }
 
 /// A row as it was read.
-#[derive(FromRow)]
 pub(super) struct LogRow {
     pub(super) seq: i64,
     topic: String,
     key: String,
-    #[sqlx(rename = "type")]
     kind: String,
     value: Vec<u8>,
     appended_at: i64,
@@ -59,6 +59,17 @@ impl DeadRow {
 }
 
 impl LogRow {
+    fn of(row: &dyn Record) -> Result<Self, RowError> {
+        Ok(Self {
+            seq: row.integer("seq")?,
+            topic: row.text("topic")?.to_owned(),
+            key: row.text("key")?.to_owned(),
+            kind: row.text("type")?.to_owned(),
+            value: row.bytes("value")?.to_owned(),
+            appended_at: row.integer("appended_at")?,
+        })
+    }
+
     pub(super) fn topic(&self) -> Option<Topic> {
         Topic::ALL.into_iter().find(|topic| topic.name() == self.topic)
     }
@@ -76,75 +87,62 @@ impl LogRow {
     }
 }
 
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    rows: &[NewRow],
-) -> Result<(), sqlx::Error> {
-    for row in rows {
-        sqlx::query(
+pub(super) fn insert(connection: &Connection, rows: &[NewRow]) -> Result<(), Error> {
+    for NewRow { topic, key, kind, value, appended_at } in rows {
+        connection.execute(
             "INSERT INTO log (topic, key, type, value, appended_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(row.topic)
-        .bind(&row.key)
-        .bind(row.kind)
-        .bind(&row.value)
-        .bind(row.appended_at)
-        .execute(&mut *connection)
-        .await?;
+            (topic, key, kind, value, appended_at),
+        )?;
     }
     Ok(())
 }
 
 /// Up to `max` rows of the group's topics, each after its topic's position, in order of appending.
-pub(super) async fn read_on(
-    readers: &SqlitePool,
+pub(super) fn read_on(
+    connection: &Connection,
     group: Group,
     after: [i64; 2],
     max: usize,
-) -> Result<Vec<LogRow>, sqlx::Error> {
+) -> Result<Vec<LogRow>, Error> {
     let [first, second] = two_topics(group);
-    sqlx::query_as(
-        "SELECT * FROM (SELECT seq, topic, key, type, value, appended_at FROM log \
-           WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT ?5) \
-         UNION ALL \
-         SELECT * FROM (SELECT seq, topic, key, type, value, appended_at FROM log \
-           WHERE topic = ?3 AND seq > ?4 ORDER BY seq LIMIT ?5) \
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    connection.all(
+        "SELECT * FROM (SELECT seq, topic, key, type, value, appended_at FROM log
+             WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT ?5)
+         UNION ALL
+         SELECT * FROM (SELECT seq, topic, key, type, value, appended_at FROM log
+             WHERE topic = ?3 AND seq > ?4 ORDER BY seq LIMIT ?5)
          ORDER BY seq LIMIT ?5",
+        (first, after[0], second, after[1], max),
+        LogRow::of,
     )
-    .bind(first)
-    .bind(after[0])
-    .bind(second)
-    .bind(after[1])
-    .bind(i64::try_from(max).unwrap_or(i64::MAX))
-    .fetch_all(readers)
-    .await
 }
 
 /// Copies rows to the dead topic, each once however often and by whomever it is met. Returns the
 /// topics of those that are new there.
-pub(super) async fn bury(
-    connection: &mut SqliteConnection,
+pub(super) fn bury(
+    connection: &Connection,
     dead: &[DeadRow],
     now: Timestamp,
-) -> Result<Vec<Option<Topic>>, sqlx::Error> {
+) -> Result<Vec<Option<Topic>>, Error> {
     let mut buried = Vec::new();
     for DeadRow { row, reason } in dead {
-        let done = sqlx::query(
-            "INSERT INTO log \
-             (topic, key, type, value, appended_at, source_topic, source_seq, reason) \
+        let new = connection.execute(
+            "INSERT INTO log
+                 (topic, key, type, value, appended_at, source_topic, source_seq, reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-        )
-        .bind(Topic::Dead.name())
-        .bind(&row.key)
-        .bind(&row.kind)
-        .bind(&row.value)
-        .bind(now.millis())
-        .bind(&row.topic)
-        .bind(row.seq)
-        .bind(reason)
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() > 0 {
+            (
+                Topic::Dead.name(),
+                &row.key,
+                &row.kind,
+                &row.value,
+                now.millis(),
+                &row.topic,
+                row.seq,
+                reason,
+            ),
+        )?;
+        if new > 0 {
             buried.push(row.topic());
         }
     }
@@ -152,52 +150,39 @@ pub(super) async fn bury(
 }
 
 /// Where the group stands in each of its topics.
-pub(super) async fn offsets(readers: &SqlitePool, group: Group) -> Result<[i64; 2], sqlx::Error> {
-    let found: Vec<(String, i64)> =
-        sqlx::query_as("SELECT topic, seq FROM log_offsets WHERE reader = ?1")
-            .bind(group.name())
-            .fetch_all(readers)
-            .await?;
+pub(super) fn offsets(connection: &Connection, group: Group) -> Result<[i64; 2], Error> {
+    let sql = "SELECT topic, seq FROM log_offsets WHERE reader = ?1";
+    let found = connection
+        .all(sql, [group.name()], |row| Ok((row.text("topic")?.to_owned(), row.integer("seq")?)))?;
     let of = |name: &str| found.iter().find(|(topic, _)| topic == name).map_or(0, |(_, seq)| *seq);
     Ok(two_topics(group).map(of))
 }
 
 /// Moves the group's offsets, never back.
-pub(super) async fn commit(
-    connection: &mut SqliteConnection,
-    group: Group,
-    after: [i64; 2],
-) -> Result<(), sqlx::Error> {
+pub(super) fn commit(connection: &Connection, group: Group, after: [i64; 2]) -> Result<(), Error> {
     for (topic, seq) in group.topics().iter().zip(after) {
-        sqlx::query(
-            "INSERT INTO log_offsets (reader, topic, seq) VALUES (?1, ?2, ?3) \
+        connection.execute(
+            "INSERT INTO log_offsets (reader, topic, seq) VALUES (?1, ?2, ?3)
              ON CONFLICT (reader, topic) DO UPDATE SET seq = max(seq, excluded.seq)",
-        )
-        .bind(group.name())
-        .bind(topic.name())
-        .bind(seq)
-        .execute(&mut *connection)
-        .await?;
+            (group.name(), topic.name(), seq),
+        )?;
     }
     Ok(())
 }
 
 /// What the group has not committed yet: one range of the index a topic, however long the log is.
-pub(super) async fn backlog(readers: &SqlitePool, group: Group) -> Result<Backlog, sqlx::Error> {
-    let after = offsets(readers, group).await?;
+pub(super) fn backlog(connection: &Connection, group: Group) -> Result<Backlog, Error> {
+    let after = offsets(connection, group)?;
     let mut backlog = Backlog { messages: 0, oldest_at: None };
     for (topic, seq) in group.topics().iter().zip(after) {
-        let (messages, oldest): (i64, Option<i64>) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM log WHERE topic = ?1 AND seq > ?2), \
-             (SELECT appended_at FROM log WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT 1)",
-        )
-        .bind(topic.name())
-        .bind(seq)
-        .fetch_one(readers)
-        .await?;
-        let messages = u64::try_from(messages).unwrap_or(0);
+        let (messages, oldest) = connection.one(
+            "SELECT (SELECT count(*) FROM log WHERE topic = ?1 AND seq > ?2) AS messages,
+                 (SELECT appended_at FROM log WHERE topic = ?1 AND seq > ?2
+                  ORDER BY seq LIMIT 1) AS oldest_at",
+            (topic.name(), seq),
+            |row| Ok((count(row, "messages")?, time_maybe(row, "oldest_at")?)),
+        )?;
         backlog.messages = backlog.messages.saturating_add(messages);
-        let oldest = oldest.map(Timestamp::from_millis);
         backlog.oldest_at = [backlog.oldest_at, oldest].into_iter().flatten().min();
     }
     Ok(backlog)

@@ -1,6 +1,6 @@
 //! The booking log's contract on SQLite, and what is this backend's own: dead letters, turns.
 use super::*;
-use crate::tests::{crashed, open};
+use crate::tests::{crashed, open, tamper};
 use futures_util::FutureExt;
 use ledger::conformance::log::{
     SetAside, check_all, check_dead_letters, check_survived, leave_traces,
@@ -23,21 +23,20 @@ async fn what_cannot_be_carried_out_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let file = open(&dir).await;
     let read_dead = async |_: usize| {
-        let dead: Vec<(String, Vec<u8>, String, String, i64)> = sqlx::query_as(
-            "SELECT type, value, reason, source_topic, source_seq FROM log WHERE topic = ? \
-             ORDER BY seq",
-        )
-        .bind(Topic::Dead.name())
-        .fetch_all(file.readers())
-        .await
-        .unwrap();
-        let letter = |(kind, value, reason, topic, offset): (String, Vec<u8>, String, _, _)| {
-            let topic: String = topic;
-            assert_eq!(topic, Topic::Bookings.name());
-            let message = Message::decode(Topic::Bookings, &kind, &value).unwrap();
-            SetAside { message, position: LogPosition { partition: 0, offset }, reason }
-        };
-        dead.into_iter().map(letter).collect()
+        let dead = file.read("reading dead letters", |connection| {
+            connection.all(
+                "SELECT * FROM log WHERE topic = ?1 ORDER BY seq",
+                [Topic::Dead.name()],
+                |row| {
+                    assert_eq!(row.text("source_topic")?, Topic::Bookings.name());
+                    let (kind, value) = (row.text("type")?, row.bytes("value")?);
+                    let message = Message::decode(Topic::Bookings, kind, value).unwrap();
+                    let position = LogPosition { partition: 0, offset: row.integer("source_seq")? };
+                    Ok(SetAside { message, position, reason: row.text("reason")?.to_owned() })
+                },
+            )
+        });
+        dead.await.unwrap()
     };
     check_dead_letters(&SqliteLog::new(file.clone(), Clock::System), read_dead).await;
 }
@@ -55,17 +54,10 @@ async fn the_log_survives_a_crash() {
 
 async fn append_raw(file: &SqliteFile, topic: Topic, kind: &'static str, value: &'static [u8]) {
     let receipt = file.write("appending what nobody can read", move |connection| {
-        Box::pin(async move {
-            sqlx::query(
-                "INSERT INTO log (topic, key, type, value, appended_at) VALUES (?, 'k', ?, ?, 1)",
-            )
-            .bind(topic.name())
-            .bind(kind)
-            .bind(value)
-            .execute(connection)
-            .await
-            .map(|_| ())
-        })
+        connection.execute(
+            "INSERT INTO log (topic, key, type, value, appended_at) VALUES (?1, 'k', ?2, ?3, 1)",
+            (topic.name(), kind, value),
+        )
     });
     receipt.await.unwrap();
 }
@@ -90,13 +82,17 @@ async fn what_cannot_be_read_is_set_aside_once() {
         }
         assert_eq!(got, good);
     }
-    let dead: Vec<(String, Vec<u8>, String, i64)> = sqlx::query_as(
-        "SELECT type, value, reason, source_seq FROM log WHERE topic = ? ORDER BY seq",
-    )
-    .bind(Topic::Dead.name())
-    .fetch_all(file.readers())
-    .await
-    .unwrap();
+    let dead = file.read("reading dead letters", |connection| {
+        connection.all(
+            "SELECT type, value, reason, source_seq FROM log WHERE topic = ?1 ORDER BY seq",
+            [Topic::Dead.name()],
+            |row| {
+                let (kind, value) = (row.text("type")?.to_owned(), row.bytes("value")?.to_owned());
+                Ok((kind, value, row.text("reason")?.to_owned(), row.integer("source_seq")?))
+            },
+        )
+    });
+    let dead = dead.await.unwrap();
     let [(version, _, reason, 2), (_, raw, _, 3)] = &dead[..] else { panic!("{dead:?}") };
     assert_eq!(version, "tidegate.booking_command.v2");
     assert!(reason.contains("is not one of this topic's"), "{reason}");
@@ -136,10 +132,6 @@ async fn the_log_refuses_to_be_rewritten() {
     let dir = tempfile::tempdir().unwrap();
     let file = open(&dir).await;
     append_raw(&file, Topic::Outcomes, "unknown", b"").await;
-    let rewrite = file.write("rewriting", |connection| {
-        Box::pin(async move {
-            sqlx::query("UPDATE log SET value = x'00'").execute(connection).await.map(|_| ())
-        })
-    });
+    let rewrite = tamper(&file, "UPDATE log SET value = x'00'");
     assert!(matches!(rewrite.await, Err(StoreError::Broken { .. })));
 }

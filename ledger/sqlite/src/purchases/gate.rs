@@ -1,99 +1,82 @@
 //! Tickets: issued with the sale, void with its cancel, used once at the gate.
-use crate::row::json;
+use crate::Connection;
 use ledger::books::{Scan, ScanResult};
 use ledger::purchase::Purchase;
 use ledger::ticket::{Ticket, TicketState};
-use ledger::{BookingId, TicketId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Error, SqliteConnection, SqlitePool};
+use ledger::{BookingId, PlaceId, TicketId, Timestamp};
+use rusqlite::{Error, params};
 use std::collections::HashSet;
 
-pub(super) async fn ticket(readers: &SqlitePool, id: &TicketId) -> Result<Option<Ticket>, Error> {
-    sqlx::query("SELECT * FROM tickets WHERE id = ?1")
-        .bind(id.as_str())
-        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
-        .fetch_optional(readers)
-        .await
+pub(super) fn ticket(connection: &Connection, id: &TicketId) -> Result<Option<Ticket>, Error> {
+    connection.optional("SELECT * FROM tickets WHERE id = ?1", [id.as_str()], ledger_sql::ticket)
 }
 
 /// Uses the ticket if it is still valid: a cancel may have been faster.
-pub(super) async fn scan(
-    connection: &mut SqliteConnection,
+pub(super) fn scan(
+    connection: &Connection,
     scan: &Scan,
     now: Timestamp,
 ) -> Result<Option<ScanResult>, Error> {
-    let used = sqlx::query(
-        "UPDATE tickets SET state = 'used', used_at = ?3 \
+    let used = connection.optional(
+        "UPDATE tickets SET state = 'used', used_at = ?3
          WHERE id = ?1 AND issue = ?2 AND state = 'valid' RETURNING *",
-    )
-    .bind(scan.ticket_id.as_str())
-    .bind(scan.issue)
-    .bind(now.millis())
-    .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
-    .fetch_optional(&mut *connection)
-    .await?;
+        (scan.ticket_id.as_str(), scan.issue, now.millis()),
+        ledger_sql::ticket,
+    )?;
     if let Some(ticket) = used {
         return Ok(Some(ScanResult { state: TicketState::Valid, ticket }));
     }
-    let found = sqlx::query("SELECT * FROM tickets WHERE id = ?1 AND issue = ?2")
-        .bind(scan.ticket_id.as_str())
-        .bind(scan.issue)
-        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
-        .fetch_optional(connection)
-        .await?;
+    let found = connection.optional(
+        "SELECT * FROM tickets WHERE id = ?1 AND issue = ?2",
+        (scan.ticket_id.as_str(), scan.issue),
+        ledger_sql::ticket,
+    )?;
     Ok(found.map(|ticket| ScanResult { state: ticket.state, ticket }))
 }
 
 /// Issues the tickets of purchases just confirmed.
-pub(super) async fn issue(
-    connection: &mut SqliteConnection,
-    sold: &[&Purchase],
-) -> Result<(), Error> {
-    let rows = ledger_sql::new_tickets(sold);
-    if rows.is_empty() {
-        return Ok(());
+pub(super) fn issue(connection: &Connection, sold: &[&Purchase]) -> Result<(), Error> {
+    for (id, booking, event, account, item, seat, label) in ledger_sql::new_tickets(sold) {
+        connection.execute(
+            "INSERT INTO tickets
+                 (id, booking_id, event_id, account_id, item, seat, label, issue, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, 'valid')",
+            params![
+                id.as_str(),
+                booking.as_str(),
+                event.as_str(),
+                account.as_str(),
+                item.as_str(),
+                seat.map(PlaceId::as_str),
+                label,
+            ],
+        )?;
     }
-    sqlx::query(
-        "INSERT INTO tickets \
-           (id, booking_id, event_id, account_id, item, seat, label, issue, state) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-           value ->> 6, 1, 'valid' FROM json_each(?1)",
-    )
-    .bind(json(&rows)?)
-    .execute(connection)
-    .await?;
     Ok(())
 }
 
-/// Voids what is left of the tickets of these bookings.
-pub(super) async fn void(
-    connection: &mut SqliteConnection,
-    bookings: &[&BookingId],
-) -> Result<(), Error> {
-    if bookings.is_empty() {
-        return Ok(());
+/// Voids what is left of the tickets of these purchases.
+pub(super) fn void(connection: &Connection, purchases: &[&Purchase]) -> Result<(), Error> {
+    for purchase in purchases {
+        connection.execute(
+            "UPDATE tickets SET state = 'void' WHERE booking_id = ?1 AND state = 'valid'",
+            [purchase.command.booking_id.as_str()],
+        )?;
     }
-    sqlx::query(
-        "UPDATE tickets SET state = 'void' \
-         WHERE booking_id IN (SELECT value FROM json_each(?1)) AND state = 'valid'",
-    )
-    .bind(json(&bookings)?)
-    .execute(connection)
-    .await?;
     Ok(())
 }
 
 /// Which of these bookings have a ticket that was used.
-pub(super) async fn used(
-    connection: &mut SqliteConnection,
+pub(super) fn used(
+    connection: &Connection,
     bookings: &[&BookingId],
 ) -> Result<HashSet<String>, Error> {
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT booking_id FROM tickets \
-         WHERE booking_id IN (SELECT value FROM json_each(?1)) AND state = 'used'",
-    )
-    .bind(json(&bookings)?)
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().collect())
+    let sql = "SELECT EXISTS (SELECT 1 FROM tickets WHERE booking_id = ?1 AND state = 'used')";
+    let mut used = HashSet::new();
+    for booking in bookings {
+        if connection.number(sql, [booking.as_str()])? == 1 {
+            used.insert(booking.to_string());
+        }
+    }
+    Ok(used)
 }

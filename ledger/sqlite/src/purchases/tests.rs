@@ -1,10 +1,9 @@
 //! The purchases' contract on SQLite, and what the file itself refuses.
 use super::*;
 use crate::open_books;
-use crate::tests::{crashed, open};
+use crate::tests::{count, crashed, open, tamper};
 use ledger::conformance::purchases::{check_all, check_survived, leave_traces};
 use ledger::conformance::sample::SampleEvent;
-use sqlx::AssertSqlSafe;
 
 #[tokio::test]
 async fn purchases_keep_their_contract() {
@@ -27,17 +26,6 @@ async fn purchases_survive_a_crash() {
     let rest = crashed(&dir);
     let found = open_books(&open(&rest).await);
     check_survived(&found, &event, &left).await;
-}
-
-/// Runs a statement on the writer, as a fault in the program might.
-async fn tamper(file: &SqliteFile, sql: &str) -> Result<(), StoreError> {
-    let sql = sql.to_owned();
-    let receipt = file.write("tampering", move |connection| {
-        Box::pin(
-            async move { sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map(|_| ()) },
-        )
-    });
-    receipt.await
 }
 
 #[tokio::test]
@@ -68,16 +56,13 @@ async fn the_legs_of_each_transfer_sum_to_zero_and_seats_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let file = open(&dir).await;
     check_all(&open_books(&file)).await;
-    let count = async |sql: &'static str| -> i64 {
-        sqlx::query_scalar(sql).fetch_one(file.readers()).await.unwrap()
-    };
     let uneven = "SELECT count(*) FROM (SELECT 1 FROM legs GROUP BY cause, kind, currency \
                   HAVING sum(minor) <> 0)";
-    assert_eq!(count(uneven).await, 0);
-    assert!(count("SELECT count(*) FROM legs WHERE kind = 'refund'").await > 0);
+    assert_eq!(count(&file, uneven).await, 0);
+    assert!(count(&file, "SELECT count(*) FROM legs WHERE kind = 'refund'").await > 0);
     let miscounted = "SELECT count(*) FROM account_seats AS a WHERE seats <> (SELECT count(*) \
                       FROM claims AS c WHERE c.event_id = a.event_id \
                       AND c.account_id = a.account_id AND c.released_at IS NULL)";
-    assert_eq!(count(miscounted).await, 0);
-    assert!(count("SELECT count(*) FROM account_seats WHERE seats > 0").await > 0);
+    assert_eq!(count(&file, miscounted).await, 0);
+    assert!(count(&file, "SELECT count(*) FROM account_seats WHERE seats > 0").await > 0);
 }

@@ -11,8 +11,7 @@ use ledger::{
     Admission, AdmissionSource, BookingCommand, Clock, Event, Message, PlaceBooking, QueueSettings,
     SlotRef, Timestamp,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use rusqlite::Connection;
 
 pub(super) fn broken(findings: &[Finding]) -> Vec<Invariant> {
     findings.iter().filter(|finding| finding.is_broken()).map(|f| f.invariant).collect()
@@ -168,9 +167,9 @@ async fn guards_gone_or_made_harmless() {
     let harmless = "CREATE TRIGGER legs_keep_facts BEFORE UPDATE ON legs\nBEGIN SELECT 1; END";
     for spoil in [vec![drop], vec![drop, harmless], vec!["DROP TRIGGER admissions_kept"]] {
         let sale = Planted::sell().await;
-        let mut connection = sale.connect().await;
+        let connection = sale.connect();
         for statement in spoil {
-            sqlx::query(statement).execute(&mut connection).await.unwrap();
+            connection.execute(statement, ()).unwrap();
         }
         sale.expect(&[I15]).await;
     }
@@ -298,30 +297,33 @@ impl Planted {
 
     /// Changes the file as an intruder would, triggers out of the way, and looks.
     async fn spoiled(&self, statements: &[String], expected: &[Invariant]) {
-        let mut connection = self.connect().await;
-        let triggers: Vec<(String, String)> =
-            sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-                .fetch_all(&mut connection)
-                .await
-                .unwrap();
+        let connection = self.connect();
+        let triggers = triggers(&connection);
         let drop = triggers.iter().map(|(name, _)| format!("DROP TRIGGER {name}"));
         let restore = triggers.iter().map(|(_, sql)| sql.clone());
         for statement in drop.chain(statements.iter().cloned()).chain(restore) {
-            let done = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut connection).await;
+            let done = connection.execute(&statement, ());
             let changed = done.unwrap_or_else(|error| panic!("{statement}: {error}"));
             let changes = ["UPDATE", "DELETE", "INSERT"].iter().any(|v| statement.starts_with(v));
-            assert!(!changes || changed.rows_affected() > 0, "{statement} changed nothing");
+            assert!(!changes || changed > 0, "{statement} changed nothing");
         }
         self.expect(expected).await;
     }
 
-    async fn connect(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new()
-            .filename(self.ledger.dir.path().join("tidegate.db"))
-            .foreign_keys(false)
-            .busy_timeout(std::time::Duration::from_secs(10));
-        SqliteConnection::connect_with(&options).await.unwrap()
+    fn connect(&self) -> Connection {
+        let connection = Connection::open(self.ledger.dir.path().join("tidegate.db")).unwrap();
+        connection.pragma_update(None, "foreign_keys", false).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection
     }
+}
+
+/// The name of each trigger, and the statement that made it.
+fn triggers(connection: &Connection) -> Vec<(String, String)> {
+    let sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 /// Three people at once, a fourth when one has left.

@@ -1,29 +1,23 @@
-//! What the writer promises: shared transactions, failures that stay alone, honest answers.
+//! Group commit against a real file: shared fsyncs, lone failures that stay alone, honest answers.
 use crate::tests::{crashed, open};
-use crate::{Receipt, SqliteFile};
+use crate::{Connection, Receipt, SqliteFile};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use ledger::StoreError;
-use sqlx::SqliteConnection;
+use rusqlite::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 
-type Done<'c> = BoxFuture<'c, Result<(), sqlx::Error>>;
-
-fn note(word: &str) -> impl for<'c> FnOnce(&'c mut SqliteConnection) -> Done<'c> + Send + 'static {
+fn note(word: &str) -> impl FnOnce(&Connection) -> Result<usize, Error> + Send + 'static {
     let word = word.to_owned();
     move |connection| {
-        Box::pin(async move {
-            let insert = sqlx::query("INSERT INTO notes VALUES (?1, ?2)");
-            insert.bind(word).bind(vec![0u8; 2_000]).execute(connection).await.map(|_| ())
-        })
+        connection.execute("INSERT INTO notes VALUES (?1, ?2)", (word, vec![0u8; 2_000]))
     }
 }
 
 fn run(file: &SqliteFile, sql: &'static str) -> Receipt<()> {
-    file.write("running a statement", move |connection| {
-        Box::pin(async move { sqlx::query(sql).execute(connection).await.map(|_| ()) })
-    })
+    file.write("running a statement", move |connection| connection.batch(sql))
 }
 
 async fn with_notes(dir: &tempfile::TempDir) -> SqliteFile {
@@ -33,38 +27,47 @@ async fn with_notes(dir: &tempfile::TempDir) -> SqliteFile {
 }
 
 async fn notes(file: &SqliteFile) -> Vec<String> {
-    let words = sqlx::query_scalar("SELECT word FROM notes ORDER BY rowid");
-    words.fetch_all(file.readers()).await.unwrap()
+    let words = file.read("reading notes", |connection| {
+        let sql = "SELECT word FROM notes ORDER BY rowid";
+        connection.all(sql, (), |row| row.text("word").map(str::to_owned))
+    });
+    words.await.unwrap()
 }
 
-/// The first work waits until `count` more are queued, so that those share one transaction.
-fn hold_back(file: &SqliteFile) -> (Arc<tokio::sync::Notify>, Receipt<()>) {
-    let go = Arc::new(tokio::sync::Notify::new());
-    let wait = go.clone();
-    let receipt = file.write("waiting", move |_| {
-        Box::pin(async move {
-            wait.notified().await;
+/// A work that the writer is in the middle of: what is written now shares the next transaction.
+struct HeldBack {
+    go: mpsc::Sender<()>,
+    receipt: Receipt<()>,
+}
+
+impl HeldBack {
+    async fn start(file: &SqliteFile) -> Self {
+        let ((go, wait), (begun, begins)) = (mpsc::channel(), tokio::sync::oneshot::channel());
+        let receipt = file.write("waiting", move |_| {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
             Ok(())
-        })
-    });
-    (go, receipt)
+        });
+        begins.await.unwrap();
+        Self { go, receipt }
+    }
+
+    async fn end(self) {
+        self.go.send(()).unwrap();
+        self.receipt.await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_group_shares_a_transaction_and_keeps_its_order() {
     let dir = tempfile::tempdir().unwrap();
     let file = with_notes(&dir).await;
-    let (go, waiting) = hold_back(&file);
-    tokio::task::yield_now().await;
+    let held_back = HeldBack::start(&file).await;
     let receipts: Vec<_> = ["a", "b", "c"].map(|word| file.write("noting", note(word))).into();
     // All three see one transaction's worth of changes: nothing is committed between them.
-    let between = file.write("looking", |connection| {
-        Box::pin(async move {
-            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM notes").fetch_one(connection).await
-        })
-    });
-    go.notify_one();
-    waiting.await.unwrap();
+    let between =
+        file.write("looking", |connection| connection.number("SELECT count(*) FROM notes", ()));
+    held_back.end().await;
     assert_eq!(between.await.unwrap(), 3);
     assert!(join_all(receipts).await.iter().all(Result::is_ok));
     assert_eq!(notes(&file).await, ["a", "b", "c"]);
@@ -74,17 +77,13 @@ async fn a_group_shares_a_transaction_and_keeps_its_order() {
 async fn a_work_that_fails_undoes_itself_only() {
     let dir = tempfile::tempdir().unwrap();
     let file = with_notes(&dir).await;
-    let (go, waiting) = hold_back(&file);
-    tokio::task::yield_now().await;
+    let held_back = HeldBack::start(&file).await;
     let half = file.write("failing halfway", |connection| {
-        Box::pin(async move {
-            note("half")(&mut *connection).await?;
-            sqlx::query("SELECT * FROM nothing").execute(connection).await.map(|_| ())
-        })
+        note("half")(connection)?;
+        connection.batch("SELECT * FROM nothing")
     });
     let receipts = ["a", "a", "b"].map(|word| file.write("noting", note(word)));
-    go.notify_one();
-    waiting.await.unwrap();
+    held_back.end().await;
     assert!(matches!(half.await, Err(StoreError::Unavailable { .. })));
     let [first, twice, last] = receipts;
     first.await.unwrap();
@@ -99,8 +98,9 @@ async fn a_receipt_is_ready_only_when_the_work_is_on_the_disk() {
     let file = with_notes(&dir).await;
     for word in ["a", "b", "c"] {
         file.write("noting", note(word)).await.unwrap();
-        let left = open(&crashed(&dir)).await;
-        assert_eq!(notes(&left).await.last().map(String::as_str), Some(word));
+        let left = crashed(&dir);
+        let file = open(&left).await;
+        assert_eq!(notes(&file).await.last().map(String::as_str), Some(word));
     }
 }
 
@@ -130,18 +130,16 @@ async fn a_full_file_is_fatal_and_nothing_of_the_group_is_there() {
     file.write("noting", note("before")).await.unwrap();
     // No page may be added to what the file has.
     run(&file, "PRAGMA max_page_count = 1").await.unwrap();
-    let (go, waiting) = hold_back(&file);
-    tokio::task::yield_now().await;
+    let held_back = HeldBack::start(&file).await;
     let words: Vec<String> = (0..20).map(|n| format!("w{n}")).collect();
     let receipts: Vec<_> = words.iter().map(|word| file.write("noting", note(word))).collect();
     let reached = Arc::new(AtomicBool::new(false));
     let mark = reached.clone();
     let last = file.write("coming last", move |_| {
         mark.store(true, Ordering::SeqCst);
-        Box::pin(async { Ok(()) })
+        Ok(())
     });
-    go.notify_one();
-    waiting.await.unwrap();
+    held_back.end().await;
     // Those before the one that failed, that one, and those never reached: all may try again.
     for answer in join_all(receipts).await {
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
@@ -165,13 +163,11 @@ async fn a_commit_that_fails_leaves_the_outcome_unknown() {
     )
     .await
     .unwrap();
-    let (go, waiting) = hold_back(&file);
-    tokio::task::yield_now().await;
-    let fine = file.write("noting", note("fine"));
+    let held_back = HeldBack::start(&file).await;
+    let fine = file.write("noting", |connection| note("fine")(connection).map(drop));
     // A deferred constraint is the one thing that only COMMIT itself checks.
     let orphan = run(&file, "INSERT INTO owners VALUES ('nobody')");
-    go.notify_one();
-    waiting.await.unwrap();
+    held_back.end().await;
     for receipt in [fine, orphan] {
         assert!(receipt.await.unwrap_err().is_unknown());
     }
