@@ -30,6 +30,28 @@ apt_install() {
     "${install[@]}" 9>&- || { apt-get update 9>&- && "${install[@]}" 9>&-; }
 }
 
+# fetch_python FOLDER PACKAGE...: packages of PyPI in a folder of their own, put in place in one
+# step; who comes while another fetches waits and finds them there.
+fetch_python() {
+    local folder=$1
+    mkdir -p "$(dirname "$folder")"
+    (
+        flock 8
+        [[ ! -d $folder ]] || exit 0
+        if ! python3 -m pip --version >/dev/null 2>&1; then
+            if ((EUID != 0)) || ! have apt-get; then
+                echo "fetching ${*:2} takes pip: sudo apt-get install python3-pip" >&2
+                exit 1
+            fi
+            apt_install python3-pip >&2
+        fi
+        rm -rf "$folder.part"
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+            --target "$folder.part" "${@:2}" >&2 || exit 1
+        mv -T "$folder.part" "$folder"
+    ) 8>"$folder.lock"
+}
+
 # fetch_jars FOLDER GROUP:ARTIFACT:VERSION...: the artefacts and all they depend on, put in place
 # in one step.
 fetch_jars() {

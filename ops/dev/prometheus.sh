@@ -6,6 +6,8 @@ PROMETHEUS=127.0.0.1:$PROMETHEUS_PORT
 
 packages_prometheus() {
     have prometheus && have promtool || echo "$PROMETHEUS_PACKAGE"
+    # For the tests: nothing of this stack starts it.
+    have prometheus-node-exporter || echo prometheus-node-exporter
     have curl || echo curl
 }
 
