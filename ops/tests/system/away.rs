@@ -103,8 +103,8 @@ async fn until_ready(operator: &Client, word: &str) {
     timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("/readyz never says {word}"));
 }
 
-/// A way to a shared server that this test alone can cut.
-struct Way {
+/// A way to a shared server that one test alone can cut.
+pub(crate) struct Way {
     near: SocketAddr,
     far: String,
     open: Option<JoinSet<()>>,
@@ -112,7 +112,7 @@ struct Way {
 
 impl Way {
     /// The way, and the server's URL by it.
-    async fn to(url: &str) -> (Self, String) {
+    pub(crate) async fn to(url: &str) -> (Self, String) {
         let authority = url.split("://").nth(1).unwrap().split(['/', '?']).next().unwrap();
         let far = authority.rsplit('@').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,7 +122,7 @@ impl Way {
     }
 
     /// Every connection ends, and none is made.
-    async fn cut(&mut self) {
+    pub(crate) async fn cut(&mut self) {
         self.open.take().expect("it is open").shutdown().await;
     }
 

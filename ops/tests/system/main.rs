@@ -1,6 +1,7 @@
 //! The whole system from outside: the real executable, real sockets, real files.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod harness;
+mod prometheus;
 mod servers;
 mod shared;
 
@@ -8,6 +9,7 @@ mod away;
 mod distributed;
 mod durability;
 mod k6;
+mod monitoring;
 mod nodes;
 mod operator;
 mod sale;

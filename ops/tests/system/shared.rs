@@ -122,7 +122,7 @@ impl SharedSale {
 }
 
 /// A gateway of this sale alone: the audit counts every charge that it has taken.
-async fn gateway(data: &Path) -> (Child, String) {
+pub(crate) async fn gateway(data: &Path) -> (Child, String) {
     let mut command = tidegate(data, &["gateway", "--listen", "127.0.0.1:0"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
