@@ -143,10 +143,7 @@ impl Bench {
 
 /// Why a slot was refused, however long for.
 fn not_yet(taken: &SlotAnswer) -> Option<NotYet> {
-    match taken {
-        SlotAnswer::NotYet { why, .. } => Some(*why),
-        _ => None,
-    }
+    if let SlotAnswer::NotYet { why, .. } = taken { Some(*why) } else { None }
 }
 
 fn answered<T>(answer: Fenced<T>) -> T {
@@ -378,6 +375,10 @@ pub async fn places_may_be_given_up(bench: Bench) {
     bench.settle(3, ClaimOutcome::Left).await;
     let (snapshot, place) = bench.look(3).await;
     assert_eq!(snapshot.left_waiting, 1);
+    bench.reserve(4, Some((4, 7))).await;
+    bench.settle(5, ClaimOutcome::Left).await;
+    let left_ahead = async |number| bench.look(number).await.0.left_ahead;
+    assert_eq!((left_ahead(3).await, left_ahead(4).await, left_ahead(6).await), (0, 1, 2));
     assert_eq!(place, PlaceStatus::Done);
 }
 

@@ -176,12 +176,19 @@ impl Line {
             called: self.calls.outstanding() + self.pending + self.retrying.len() as u64,
             showing_permille: self.calls.showing_permille(),
             left_waiting: self.left.range(self.now_serving + 1..).count() as u64,
+            left_ahead: number.map_or(0, |number| self.left_before(number)),
             early_ends: self.early_ends,
             slot_millis: self.slot_millis,
             ends: if number.is_none() { self.slots.ends_shown() } else { Default::default() },
             head_age_millis: if waits { since_step.max(0) } else { 0 },
         };
         (snapshot, number.map(|number| self.place(number)))
+    }
+
+    /// Places given up between those called and `number`: nobody waits behind them.
+    fn left_before(&self, number: u64) -> u64 {
+        let waiting = self.left.range(self.now_serving + 1..);
+        waiting.take_while(|left| **left < number).count() as u64
     }
 
     fn place(&self, number: u64) -> PlaceStatus {
@@ -220,8 +227,6 @@ impl Line {
     /// granted.
     fn advance(&mut self, now: Timestamp) {
         let now = now.max(self.now);
-        let passed = u64::try_from(now.millis_since(self.now)).unwrap_or(0);
-        self.slot_millis += self.slots.active().saturating_mul(passed);
         while let Some(end) = self.slots.next_end(now) {
             self.run_to(end);
             self.slots.sweep(end);
@@ -248,6 +253,7 @@ impl Line {
             self.granting_millis += millis;
             self.calls.advance(self.granting_millis, Windows::from(&self.settings));
         }
+        self.slot_millis += self.slots.active().saturating_mul(millis.unsigned_abs());
         self.rate.advance(now);
         self.budget.advance(now);
         self.now = self.now.max(now);

@@ -78,9 +78,11 @@ impl StandingInputs<'_> {
             PlaceState::PreQueue
             | PlaceState::Waiting
             | PlaceState::SoldOut
-            | PlaceState::Closed => {
-                number.map(|number| people_ahead(number, self.snapshot.now_serving))
-            }
+            | PlaceState::Closed => number.map(|number| {
+                // Whoever gave up their place is not there any more.
+                people_ahead(number, self.snapshot.now_serving)
+                    .saturating_sub(self.snapshot.left_ahead)
+            }),
             PlaceState::Ready
             | PlaceState::Returning
             | PlaceState::Admitted

@@ -185,6 +185,8 @@ pub struct QueueSnapshot {
     pub showing_permille: u64,
     /// Places that were given up and not called yet.
     pub left_waiting: u64,
+    /// Those of them before the place that was asked for.
+    pub left_ahead: u64,
     /// Slots that ended before their time, and for how many milliseconds slots were in use all
     /// together, recently.
     pub early_ends: u64,

@@ -33,7 +33,7 @@ local function add_call(upto, called, answered)
 end
 
 -- Closes the windows that have passed. Each call is closed once and dropped once.
-local function advance_calls()
+local function advance_calls(only_looks)
   while line.call_open < line.call_next do
     local one = get_call(line.call_open)
     if one.at + claim_millis() > line.granting_millis then break end
@@ -50,8 +50,10 @@ local function advance_calls()
     local one = get_call(line.call_first)
     if one.at + claim_millis() + back_millis() > line.granting_millis then break end
     line.missed_to = one.upto
-    call('HDEL', CALL, int(one.id))
-    call('ZREM', CALLS, int(one.id))
+    if not only_looks then
+      call('HDEL', CALL, int(one.id))
+      call('ZREM', CALLS, int(one.id))
+    end
     line.call_first = line.call_first + 1
   end
 end

@@ -53,4 +53,5 @@ end
 
 local function claim_millis() return line.claim_window_seconds * 1000 end
 local function back_millis() return line.return_seconds * 1000 end
-local function active() return call('ZCARD', ENDS) end
+-- Slots in use, whether or not those that are over were swept.
+local function active() return call('ZCOUNT', ENDS, '(' .. int(line.now), '+inf') end

@@ -312,6 +312,7 @@ fn snapshot(reply: &mut Reply) -> Result<QueueSnapshot, StoreError> {
         called: reply.count()?,
         showing_permille: reply.count()?,
         left_waiting: reply.count()?,
+        left_ahead: reply.count()?,
         early_ends: reply.count()?,
         slot_millis: reply.count()?,
         ends: {

@@ -3,7 +3,7 @@
 -- What it is called, and how many milliseconds of its window are left: -1 for no end.
 local function place(number)
   local slot = get_slot(number)
-  if slot then return is_live(number) and 'admitted' or 'done', 0, slot end
+  if slot and not is_forgotten(slot) then return is_live(number) and 'admitted' or 'done', 0, slot end
   if call('ZSCORE', LEFT, int(number)) then return 'done', 0 end
   if number > line.now_serving then return 'waiting', 0 end
   local doubtful = is_doubtful(number)

@@ -16,9 +16,14 @@ local function set_slot(slot)
   call('HSET', SLOTS, int(slot.number), text)
 end
 
--- Slots that are due are gone from ENDS: the line was advanced to now.
 local function is_live(number)
-  return call('ZSCORE', ENDS, int(number)) and true or false
+  local till = call('ZSCORE', ENDS, int(number))
+  return till and tonumber(till) > line.now or false
+end
+
+-- Long over, and perhaps not dropped yet.
+local function is_forgotten(slot)
+  return not is_live(slot.number) and slot.till + REMEMBERED_MILLIS <= line.now
 end
 
 -- The live slot of an account.
@@ -70,20 +75,31 @@ local function granting_until(now)
   return freed and math.max(0, now - math.max(tonumber(freed), line.now)) or 0
 end
 
--- Lets time pass: `Line::advance`. Time never runs backwards.
-local function advance()
+-- For how many milliseconds up to `now` slots were in use, all together.
+local function slot_millis_until(now)
+  local millis = call('ZCOUNT', ENDS, '(' .. int(now), '+inf') * (now - line.now)
+  local over = call('ZRANGEBYSCORE', ENDS, '(' .. int(line.now), int(now), 'WITHSCORES')
+  for i = 2, #over, 2 do millis = millis + tonumber(over[i]) - line.now end
+  return millis
+end
+
+-- Lets time pass: `Line::advance`. Time never runs backwards. Whoever only looks drops nothing of
+-- what is over, and keeps nothing of what is counted.
+local function advance(only_looks)
   local now = math.max(server_millis(), line.now)
   if now > line.now then
-    line.slot_millis = line.slot_millis + active() * (now - line.now)
+    line.slot_millis = line.slot_millis + slot_millis_until(now)
     line.granting_millis = line.granting_millis + granting_until(now)
     local grown = (now - line.now) * line.rate_per_minute
     local most = burst(line.rate_per_minute)
     line.rate_units = math.min(line.rate_units + grown, most)
     line.budget_units = math.min(line.budget_units + grown, most)
     line.now = now
-    call('ZREMRANGEBYSCORE', ENDS, '-inf', int(now))
-    call('ZREMRANGEBYSCORE', RETRYING, '-inf', int(now))
-    forget_slots()
-    advance_calls()
+    if not only_looks then
+      call('ZREMRANGEBYSCORE', ENDS, '-inf', int(now))
+      call('ZREMRANGEBYSCORE', RETRYING, '-inf', int(now))
+      forget_slots()
+    end
+    advance_calls(only_looks)
   end
 end

@@ -17,6 +17,7 @@ fn snapshot(rate_per_minute: u32) -> QueueSnapshot {
         called: 0,
         showing_permille: 1_000,
         left_waiting: 0,
+        left_ahead: 0,
         early_ends: 0,
         slot_millis: 0,
         ends: Default::default(),

@@ -171,7 +171,7 @@ impl Joiner {
         if token.account.is_some() && account.is_some() && token.account.as_ref() != account {
             return Ok(None);
         }
-        let standing = self.status.standing(&token).await?;
+        let standing = self.status.standing_for_certain(&token).await?;
         let live = match standing.state {
             PlaceState::PreQueue
             | PlaceState::Waiting

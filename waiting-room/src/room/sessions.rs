@@ -68,6 +68,7 @@ impl Sessions {
                 if who == Leaver::Holder =>
             {
                 self.settle(slot.number, ClaimOutcome::Left).await?;
+                self.status.note_left();
             }
             PlaceStatus::Waiting
             | PlaceStatus::Ready { .. }

@@ -32,6 +32,8 @@ pub(crate) struct StatusKeeper {
     version: watch::Sender<u64>,
     /// Rung when the status is out of date.
     touched: Arc<Notify>,
+    /// Somebody gave up a place since the queue was looked at: what is seen does not know of it.
+    left: AtomicBool,
     /// Somebody asked for the queue since its keeper looked.
     asked: AtomicBool,
     /// Nobody has asked for it for a while: what is seen may be older.
@@ -65,6 +67,7 @@ impl StatusKeeper {
             called: 0,
             showing_permille: 1_000,
             left_waiting: 0,
+            left_ahead: 0,
             early_ends: 0,
             slot_millis: 0,
             ends: Default::default(),
@@ -79,6 +82,7 @@ impl StatusKeeper {
             seen: RwLock::new(Arc::new(seen)),
             version: watch::Sender::new(0),
             touched: Arc::default(),
+            left: AtomicBool::new(false),
             asked: AtomicBool::new(true),
             idle: AtomicBool::new(false),
         }
@@ -149,8 +153,8 @@ impl StatusKeeper {
     pub(super) async fn standing(&self, token: &QueueToken) -> Result<Standing, Error> {
         self.watch().await;
         let seen = self.seen();
-        let left_waiting = seen.snapshot.left_waiting > 0;
-        let asked = token.number.filter(|n| *n <= self.copy.served() || left_waiting);
+        let somebody_left = seen.snapshot.left_waiting > 0 || self.left.load(Ordering::Acquire);
+        let asked = token.number.filter(|n| *n <= self.copy.served() || somebody_left);
         let Some(number) = asked else {
             return Ok(self.standing_at(
                 &seen.snapshot,
@@ -159,12 +163,31 @@ impl StatusKeeper {
                 self.copy.now(),
             ));
         };
+        self.standing_of(token, number).await
+    }
+
+    /// Where a place stands by the copy itself, whatever this node has seen: another one may have
+    /// been told just now that somebody gives it up.
+    pub(super) async fn standing_for_certain(&self, token: &QueueToken) -> Result<Standing, Error> {
+        match token.number {
+            Some(number) => self.standing_of(token, number).await,
+            None => self.standing(token).await,
+        }
+    }
+
+    async fn standing_of(&self, token: &QueueToken, number: u64) -> Result<Standing, Error> {
         let (_, looked) = self.copy.call(|store, at| store.look(at, Some(number))).await?;
         let (snapshot, place) = looked;
         self.copy.serve(snapshot.now_serving);
         let place = place.unwrap_or(PlaceStatus::Waiting);
-        let snapshot = QueueSnapshot { ends: seen.snapshot.ends, ..snapshot };
+        let snapshot = QueueSnapshot { ends: self.seen().snapshot.ends, ..snapshot };
         Ok(self.standing_at(&snapshot, token, &place, self.copy.now()))
+    }
+
+    /// Somebody gave up a place.
+    pub(super) fn note_left(&self) {
+        self.left.store(true, Ordering::Release);
+        self.touch();
     }
 
     pub(super) fn standing_at(
@@ -188,7 +211,12 @@ impl StatusKeeper {
 
     /// Looks at the queue and shows what changed.
     pub(super) async fn refresh(&self) -> Result<(), Error> {
-        let (_, (snapshot, _)) = self.copy.call(|store, at| store.look(at, None)).await?;
+        // Whoever leaves from here on is perhaps not in what is found.
+        let left = self.left.swap(false, Ordering::AcqRel);
+        let looked = self.copy.call(|store, at| store.look(at, None)).await;
+        let (_, (snapshot, _)) = looked.inspect_err(|_| {
+            self.left.fetch_or(left, Ordering::AcqRel);
+        })?;
         self.copy.serve(snapshot.now_serving);
         self.show(snapshot);
         Ok(())

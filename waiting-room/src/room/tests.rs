@@ -9,7 +9,8 @@ use crate::{Config, IssuedPass, Pacer, PlaceState, Pressure, Pressures};
 use ledger::books::{Admissions, EventCreated, QueueProgress};
 use ledger::conformance::TestLedger;
 use ledger::{
-    DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, RecoveryBounds, SaleTerms, Timestamp,
+    DEFAULT_PRICE, Event, Layout, QueueSettings, QueueState, RecoveryBounds, SaleTerms, SlotRef,
+    Timestamp,
 };
 use ledger_sqlite::testing::sqlite_ledger_at;
 use std::collections::HashMap;

@@ -24,6 +24,7 @@ fn inputs(state: QueueState, sold_out: bool) -> StandingInputs<'static> {
         called: 0,
         showing_permille: 1_000,
         left_waiting: 0,
+        left_ahead: 0,
         early_ends: 0,
         slot_millis: 0,
         ends: [NOW.plus_seconds(100); 9],
@@ -99,6 +100,13 @@ fn distance_eta_and_poll_interval_of_those_who_wait() {
     assert_eq!(answer(QueueState::Paused, 6), (0, None, 1_000));
     let undrawn = inputs(QueueState::PreQueue, false).standing(9, None, &PlaceStatus::Waiting);
     assert_eq!((undrawn.ahead, undrawn.eta_seconds, undrawn.poll_after_ms), (None, None, 60_000));
+}
+
+#[test]
+fn whoever_gave_up_is_not_ahead_any_more() {
+    let mut inputs = inputs(QueueState::Open, false);
+    (inputs.snapshot.left_waiting, inputs.snapshot.left_ahead) = (12, 8);
+    assert_eq!(inputs.standing(15, Some(15), &PlaceStatus::Waiting).ahead, Some(1));
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn shop(capacity: u32, session_seconds: u32, ends: &[i64]) -> QueueSnapshot {
         called: 0,
         showing_permille: 1_000,
         left_waiting: 0,
+        left_ahead: 0,
         early_ends: 0,
         slot_millis: 0,
         ends: std::array::from_fn::<_, ENDS_SHOWN, _>(shown),

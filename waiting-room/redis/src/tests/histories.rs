@@ -215,6 +215,8 @@ impl<'a> Twins<'a> {
 
     /// Also what no answer tells is the same.
     async fn same_counters(&mut self) -> Result<(), TestCaseError> {
+        // A look changes nothing on the server, so both are brought to the present first.
+        self.settle(0, ClaimOutcome::Ended).await?;
         let looked = self.redis.look(self.at(), None).await.unwrap();
         prop_assert_eq!(&looked, &self.local.look(self.at(), None).await.unwrap());
         if let Fenced::Is((snapshot, _)) = looked {
@@ -336,6 +338,31 @@ impl<'a> Twins<'a> {
 
 fn lost<T>() -> Result<T, TestCaseError> {
     Err(TestCaseError::fail("the copy is lost"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_writes_nothing() {
+    let redis = on(&single(), ScriptClock::Caller).await;
+    let settings = QueueSettings {
+        capacity: 1,
+        claim_window_seconds: 2,
+        return_seconds: 5,
+        session_seconds: 20,
+        ..QueueSettings::default()
+    };
+    let mut twins = Twins::new(&redis, settings).await;
+    let lease = twins.lease(Lease::Next(3));
+    twins.reserve(Reserve { count: 3, lease, straight: false }).await.unwrap();
+    twins.publish_to(1).await.unwrap();
+    twins.take(Some(1), 1, true).await.unwrap();
+    let before = redis.counters(&twins.books.queue.id).await;
+    for seconds in [5, 40, 90_000] {
+        twins.now = T0.plus_seconds(seconds);
+        for number in 0..4 {
+            twins.look(number).await.unwrap();
+        }
+        assert_eq!(redis.counters(&twins.books.queue.id).await, before);
+    }
 }
 
 #[test]

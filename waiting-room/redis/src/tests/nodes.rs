@@ -6,7 +6,7 @@ use ledger::conformance::TestLedger;
 use ledger::keys::Keyring;
 use ledger::{
     AccountId, Admission, Clock, DEFAULT_PRICE, Event, Fenced, IdSource, Layout, QueueId,
-    QueuePatch, QueueSettings, RecoveryBounds, SaleTerms, Timestamp,
+    QueuePatch, QueueSettings, RecoveryBounds, SaleTerms, SlotRef, Timestamp,
 };
 use ledger_sqlite::testing::sqlite_ledger_at;
 use std::sync::Arc;
@@ -126,6 +126,27 @@ fn event(id: ledger::EventId, on_sale_at: Timestamp) -> Event {
         layout_version: 1,
         layout: Arc::new(Layout::plain(10, DEFAULT_PRICE).unwrap()),
         created_at: on_sale_at,
+    }
+}
+
+#[tokio::test]
+async fn a_place_left_on_one_node_is_nobodys_on_the_other() {
+    let nodes = Nodes::new(QueueSettings { capacity: 1, ..settings() }).await;
+    let _called = nodes.join(0).await;
+    let [one, other] = &nodes.rooms;
+    for _ in 0..5 {
+        let JoinAnswer::Joined { token: signed, .. } =
+            one.join(&nodes.queue, None, None).await.unwrap()
+        else {
+            panic!("joined")
+        };
+        let token = other.read_token(&nodes.queue, &signed).unwrap();
+        let number = token.number.unwrap();
+        one.leave(&SlotRef { queue: nodes.queue.clone(), number }).await.unwrap();
+        // At once: the other node has not looked since.
+        let again = other.join(&nodes.queue, None, Some(&signed)).await.unwrap();
+        let JoinAnswer::Joined { standing, .. } = again else { panic!("{again:?}") };
+        assert!(standing.number > Some(number));
     }
 }
 

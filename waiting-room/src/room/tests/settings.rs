@@ -68,6 +68,28 @@ async fn nobody_is_moved_back_by_a_queue_that_closes_and_opens_or_by_a_look_that
 }
 
 #[tokio::test]
+async fn a_place_that_was_left_is_nobodys_and_not_ahead_of_anybody() {
+    let world = World::new(QueueSettings { capacity: 1, ..settings() }).await;
+    let (_called, _) = world.join().await;
+    let mut waiting = Vec::new();
+    for _ in 0..9 {
+        waiting.push(world.join().await.0);
+    }
+    let last = waiting.pop().unwrap();
+    assert_eq!(world.room.standing(&last).await.unwrap().ahead, Some(8));
+    for (token, left) in waiting.iter().zip(1..) {
+        let slot = SlotRef { queue: world.queue.clone(), number: token.number.unwrap() };
+        world.room.leave(&slot).await.unwrap();
+        // At once, as from a client that sends both together.
+        let signed = token.sign(&world.keys, T0).unwrap();
+        let (again, _) = world.join_as(None, Some(&signed)).await;
+        assert!(again.number > last.number, "a new place, not {token:?}");
+        assert_eq!(world.state(token).await, PlaceState::Done);
+        assert_eq!(world.room.standing(&last).await.unwrap().ahead, Some(8 - left));
+    }
+}
+
+#[tokio::test]
 async fn pressure_tells_who_waits_in_vain_and_stops_the_calling() {
     let world = World::new(settings()).await;
     let (inside, _) = world.join().await;
