@@ -2,13 +2,14 @@
 use crate::recovery::EventCopy;
 use crate::store::{Applied, Paid, Pay, Truth};
 use crate::{BookAnswer, BookRequest, BookTarget, Error, SeatAllocator, metrics};
+use ledger::booking_trace::{BookingStep, booking_span};
 use ledger::{
     ATTEMPTS_MAX, AccountId, Booking, BookingCommand, BookingId, BookingOutcome, BookingStatus,
     CancelBooking, Message, PlaceBooking, SeatEffect,
 };
 use std::collections::HashSet;
-use tracing::Span;
-use tracing::field::{Empty, display};
+use tracing::field::display;
+use tracing::{Instrument, Span};
 
 /// How many bookings of one hold a `book` may find decided before it begins its own: each attempt
 /// once, and the sale at the end.
@@ -16,23 +17,9 @@ const DECIDED_MAX: u32 = ATTEMPTS_MAX + 1;
 
 impl SeatAllocator {
     /// Stores the command in the hold, appends it, and answers once the log has it.
-    #[tracing::instrument(
-        level = "debug",
-        skip_all,
-        fields(
-            event.id = %request.event.id,
-            account.id = %request.account,
-            hold.id = Empty,
-            booking.id = Empty,
-        )
-    )]
     pub async fn book(&self, request: BookRequest) -> Result<BookAnswer, Error> {
-        let answer = self.book_unmeasured(request).await;
-        if let Ok(BookAnswer::Accepted(booking)) = &answer {
-            let span = Span::current();
-            span.record("hold.id", display(&booking.hold_id));
-            span.record("booking.id", display(&booking.id));
-        }
+        let span = booking_span(BookingStep::Book, &request.event.id, None, None);
+        let answer = self.book_unmeasured(request).instrument(span).await;
         metrics::booked(&answer);
         answer
     }
@@ -43,6 +30,12 @@ impl SeatAllocator {
         let mut request = Pay { account, target, payment_token, key, joins: None };
         for _ in 0..=DECIDED_MAX {
             let paid = self.pay(&copy, &request).await?;
+            if let Paid::Begun(command) | Paid::Live { command, .. } = &paid {
+                let span = Span::current();
+                span.record("hold.id", display(&command.hold_id));
+                span.record("booking.id", display(&command.booking_id));
+                BookingStep::Book.done();
+            }
             match paid {
                 Paid::Begun(command) => return self.append_first(&copy, &command).await,
                 Paid::Live { command, keyed } => match self.decided(&copy, &command).await? {
@@ -120,8 +113,14 @@ impl SeatAllocator {
     }
 
     async fn append_place(&self, command: &PlaceBooking) -> Result<(), ledger::StoreError> {
+        let PlaceBooking { event_id, hold_id, booking_id, .. } = command;
+        let span = booking_span(BookingStep::Place, event_id, Some(hold_id), Some(booking_id));
         let message = Message::Command(BookingCommand::Place(command.clone()));
-        self.parts().log.append(vec![message]).await
+        let appended = self.parts().log.append(vec![message]).instrument(span.clone()).await;
+        if appended.is_ok() {
+            span.in_scope(|| BookingStep::Place.done());
+        }
+        appended
     }
 
     /// The booking, if the books have decided it: its outcome is applied here first.
@@ -210,16 +209,17 @@ impl SeatAllocator {
     }
 
     /// Applies an outcome to the event's copy; where the copy disagrees, the record is read.
-    #[tracing::instrument(
-        level = "debug",
-        skip_all,
-        fields(
-            event.id = %outcome.booking.event_id,
-            booking.id = %outcome.booking.id,
-            hold.id = %outcome.booking.hold_id,
-        )
-    )]
     pub(crate) async fn apply(
+        &self,
+        copy: &EventCopy,
+        outcome: &BookingOutcome,
+    ) -> Result<Applied, Error> {
+        let Booking { event_id, hold_id, id, .. } = &outcome.booking;
+        let span = booking_span(BookingStep::Apply, event_id, Some(hold_id), Some(id));
+        self.apply_untraced(copy, outcome).instrument(span).await
+    }
+
+    async fn apply_untraced(
         &self,
         copy: &EventCopy,
         outcome: &BookingOutcome,
@@ -227,6 +227,7 @@ impl SeatAllocator {
         let store = &self.parts().store;
         let applied = self.call(copy, |at| async move { store.apply(&at, outcome).await }).await?;
         metrics::applied(applied);
+        BookingStep::Apply.done();
         // A lost seat has an owner that this copy does not know of; it may not have been read
         // for when the outcome was applied first.
         let lost = outcome.booking.status == BookingStatus::SeatLost;

@@ -5,6 +5,7 @@ use crate::{
     Config, Error, HoldRecord, Keyed, LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish,
     metrics,
 };
+use ledger::booking_trace::{BookingStep, booking_span};
 use ledger::books::{Events, PurchaseReads, SeatGenerations};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, Fenced, HoldId, IdSource,
@@ -12,8 +13,8 @@ use ledger::{
 };
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use tracing::Span;
-use tracing::field::{Empty, display};
+use tracing::Instrument;
+use tracing::field::display;
 
 /// What the allocator is made of.
 #[derive(Clone)]
@@ -46,15 +47,12 @@ impl SeatAllocator {
     }
 
     /// An exclusive hold: all that was wished for, or nothing.
-    #[tracing::instrument(
-        level = "debug",
-        skip_all,
-        fields(event.id = %request.event.id, account.id = %request.account, hold.id = Empty)
-    )]
     pub async fn lock(&self, request: LockRequest) -> Result<LockAnswer, Error> {
-        let answer = self.lock_unmeasured(request).await?;
+        let span = booking_span(BookingStep::Lock, &request.event.id, None, None);
+        let answer = self.lock_unmeasured(request).instrument(span.clone()).await?;
         if let LockAnswer::Held(hold) = &answer {
-            Span::current().record("hold.id", display(&hold.id));
+            span.record("hold.id", display(&hold.id));
+            span.in_scope(|| BookingStep::Lock.done());
         }
         metrics::locked(&answer);
         Ok(answer)

@@ -9,6 +9,7 @@ mod account;
 mod admission;
 mod backoff;
 mod booking;
+pub mod booking_trace;
 mod circuit_breaker;
 mod clock;
 mod error;

@@ -40,13 +40,22 @@ fn subscriber(
 }
 
 #[cfg(test)]
+mod booking_life;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -69,7 +78,7 @@ mod tests {
             let _inner = tracing::info_span!("lock", hold.id = "hld_1").entered();
             tracing::warn!(event.id = "evt_1", "a seat is taken");
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        lines.text()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::gateway::{
     ChargeAnswer, ChargeRequest, GatewayError, PaymentGateway, RefundAnswer, RefundRequest,
 };
 use crate::metrics::{self, Answered};
+use ledger::booking_trace::BookingStep;
 use ledger::books::Refunded;
 use ledger::purchase::{ChargeResult, Purchase};
 use ledger::{BookingId, Clock, Timestamp};
@@ -54,6 +55,7 @@ impl Asker {
             ChargeResult::Unknown => Answered::Unknown,
         };
         metrics::charge(answered, started.elapsed());
+        BookingStep::Charge.done();
         result
     }
 

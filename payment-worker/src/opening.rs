@@ -2,12 +2,13 @@
 use crate::publishing::Recorded;
 use crate::segment::{Origins, Segment, dead_letters, part};
 use crate::settling::Charge;
+use ledger::booking_trace::{BookingStep, booking_span};
 use ledger::books::{Begun, Purchases};
 use ledger::consumer::{Consumer, Isolation};
 use ledger::{BookingCommand, CancelBooking, Clock, Delivery, PlaceBooking};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{Span, info_span};
+use tracing::Span;
 
 /// Gets batches and has them opened.
 pub(crate) struct Opener {
@@ -66,7 +67,7 @@ impl Opener {
                     let permit = self.permits.clone().acquire_owned().await;
                     let permit = permit.expect("nobody closes the semaphore");
                     let command = &purchase.command;
-                    let span = booking_span(command);
+                    let span = charge_span(command);
                     let origins = origins.remove(&command.booking_id).unwrap_or_default();
                     let charge = Charge { batch, purchase, origins, span, permit };
                     let _ = self.charges.send(charge).await;
@@ -106,12 +107,8 @@ impl Opener {
     }
 }
 
-/// From the command to its outcome.
-fn booking_span(command: &PlaceBooking) -> Span {
-    info_span!(
-        "booking",
-        booking.id = %command.booking_id,
-        hold.id = %command.hold_id,
-        event.id = %command.event_id,
-    )
+/// From the committed attempt to the outcome on the log.
+pub(crate) fn charge_span(command: &PlaceBooking) -> Span {
+    let PlaceBooking { event_id, hold_id, booking_id, .. } = command;
+    booking_span(BookingStep::Charge, event_id, Some(hold_id), Some(booking_id))
 }

@@ -2,9 +2,10 @@
 use crate::asking::Asker;
 use crate::error::warn_of;
 use crate::metrics::{self, Work};
+use crate::opening::charge_span;
 use crate::publishing::{OutboxAppender, appended};
 use crate::segment::part;
-use crate::settling::finished;
+use crate::settling::{finished, told};
 use crate::{Config, Error, Parts};
 use ledger::books::{DueWork, Purchases, Refunded, Settlement};
 use ledger::consumer::{Isolation, Poison};
@@ -89,8 +90,8 @@ impl Reconciler {
         let taken = due.len();
         self.measure(&due);
         let mut asking = JoinSet::new();
-        for work in due {
-            asking.spawn(ask(self.asker.clone(), work));
+        for work in &due {
+            asking.spawn(ask(self.asker.clone(), work.clone()));
         }
         let (mut settlements, mut refunds) = (Vec::new(), Vec::new());
         while let Some(answer) = asking.join_next().await {
@@ -100,6 +101,7 @@ impl Reconciler {
             }
         }
         let mut outcomes = self.settle(&settlements).await?;
+        told(&outcomes, due.iter().map(DueWork::purchase));
         outcomes.extend(self.refunded(&refunds).await?);
         self.announce(outcomes).await?;
         Ok(if taken < limit as usize { 0 } else { taken })
@@ -191,7 +193,8 @@ enum Answer {
 async fn ask(asker: Asker, work: DueWork) -> Answer {
     match work {
         DueWork::Resolve(purchase) => {
-            let result = asker.charge(&purchase).await;
+            let span = charge_span(&purchase.command);
+            let result = asker.charge(&purchase).instrument(span).await;
             let booking_id = purchase.command.booking_id;
             Answer::Charge(Settlement { booking_id, result })
         }

@@ -6,7 +6,8 @@ use crate::segment::{Origin, dead_letters, part};
 use ledger::books::{Purchases, Settlement};
 use ledger::consumer::Isolation;
 use ledger::purchase::Purchase;
-use ledger::{BookingCommand, Clock};
+use ledger::{BookingCommand, BookingId, BookingOutcome, Clock, Timestamp, booking_trace};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -92,6 +93,8 @@ impl Settler {
             let letters = dead_letters(&command, origins, &poison.reason);
             self.isolation.dead_letters().append(letters).await;
         }
+        let purchases = group.iter().map(|answer| &*answer.charge.purchase);
+        told(&settled.answers, purchases);
         let mut recorded = Recorded { outcomes: settled.answers, ..Recorded::default() };
         for Answer { charge: Charge { batch, span, permit, .. }, .. } in group {
             drop(permit);
@@ -100,6 +103,15 @@ impl Settler {
         }
         // Nobody listens only when the worker is being dropped.
         let _ = self.recorded.send(recorded).await;
+    }
+}
+
+/// Notes what was recorded of these purchases in the lives of their bookings.
+pub(crate) fn told<'a>(outcomes: &[BookingOutcome], purchases: impl Iterator<Item = &'a Purchase>) {
+    let submitted: HashMap<&BookingId, Option<Timestamp>> =
+        purchases.map(|one| (&one.command.booking_id, one.submitted_at)).collect();
+    for BookingOutcome { booking, .. } in outcomes {
+        booking_trace::settled(booking, submitted.get(&booking.id).copied().flatten());
     }
 }
 

@@ -43,6 +43,13 @@ pub enum DueWork {
 }
 
 impl DueWork {
+    /// The purchase that it is about.
+    pub fn purchase(&self) -> &Purchase {
+        match self {
+            Self::Resolve(purchase) | Self::Refund(purchase) => purchase,
+        }
+    }
+
     /// What there is to do for a purchase; `None` when the gateway has nothing more to say.
     pub fn of(purchase: Purchase) -> Option<Self> {
         if purchase.awaits_gateway() {
