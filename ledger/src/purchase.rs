@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 /// A purchase and when the gateway is to be asked next.
 pub type Entry<'a> = (&'a Purchase, Option<Timestamp>);
 
+/// What stands for the gateway's id of the charge where there was nothing to charge.
+const FREE_CHARGE: &str = "free";
+
 /// How far the charge has come. The attempt is committed before the gateway is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +171,17 @@ impl Purchase {
         step.becomes(status)
     }
 
+    /// True when there is nothing to pay: the gateway is never asked, and no money is booked.
+    pub fn is_free(&self) -> bool {
+        self.command.total.minor == 0
+    }
+
+    /// The answer to a charge that nobody has to be asked for: nothing was taken, as it should be.
+    pub fn free_answer(&self) -> Option<ChargeResult> {
+        let (charge_id, amount) = (FREE_CHARGE.to_owned(), self.command.total);
+        self.is_free().then_some(ChargeResult::Captured { charge_id, amount })
+    }
+
     /// True when the gateway has still to be asked for a final answer.
     pub fn awaits_gateway(&self) -> bool {
         matches!(self.payment, PaymentState::Submitted | PaymentState::Unknown)
@@ -279,7 +293,10 @@ fn captured(
     purchase.payment = PaymentState::Captured;
     purchase.charge_id = Some(charge_id.to_owned());
     let command = &purchase.command;
-    let transfer = Transfer::capture(&command.booking_id, &command.event_id, amount, now)?;
+    let moved = amount.minor != 0 || command.total.minor != 0;
+    let transfer =
+        moved.then(|| Transfer::capture(&command.booking_id, &command.event_id, amount, now));
+    let transfer = transfer.transpose()?;
     // What the gateway made different from what was asked is refunded, not kept.
     let refusal = if amount != command.total {
         Some("amount_mismatch")
@@ -289,7 +306,7 @@ fn captured(
         None
     };
     let mut step = Step::quiet(purchase, now);
-    step.transfer = Some(transfer);
+    step.transfer = transfer;
     let Some(reason) = refusal else {
         step.claims = ClaimEffect::Sell;
         let command = &step.purchase.command;
@@ -306,10 +323,14 @@ fn captured(
     Ok(owing(step, amount, reason))
 }
 
-/// The step of a purchase whose money has to go back.
+/// The step of a purchase whose money has to go back, if it cost any.
 fn owing(mut step: Step, amount: Money, reason: &str) -> Step {
-    let command = &step.purchase.command;
     step.claims = ClaimEffect::Release;
+    if step.purchase.is_free() && amount.minor == 0 {
+        step.purchase.failure_code = Some(reason.to_owned());
+        return step.becomes(BookingStatus::Cancelled);
+    }
+    let command = &step.purchase.command;
     let ordinal = u32::try_from(step.purchase.refunds.len()).unwrap_or(u32::MAX).saturating_add(1);
     let refund = Refund {
         refund_id: RefundId::of(&command.booking_id, ordinal),

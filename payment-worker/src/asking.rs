@@ -32,8 +32,12 @@ impl Asker {
         }
     }
 
-    /// The gateway's answer to the charge of a purchase whose attempt is committed.
+    /// The gateway's answer to the charge of a purchase whose attempt is committed. Where there is
+    /// nothing to pay it is not asked: it could decline, or refuse the amount.
     pub(crate) async fn charge(&self, purchase: &Purchase) -> ChargeResult {
+        if let Some(free) = purchase.free_answer() {
+            return free;
+        }
         let started = Instant::now();
         let answer = timeout(self.timeout, self.charge_or_look_up(purchase)).await;
         let id = &purchase.command.booking_id;

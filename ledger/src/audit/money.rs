@@ -127,8 +127,9 @@ fn claims_resolve_once(record: &Record, tally: &mut Tally) {
     }
 }
 
+/// Money was taken for it: a free booking ends the same way and moves none.
 fn is_captured(purchase: &Purchase) -> bool {
-    purchase.payment == PaymentState::Captured
+    purchase.payment == PaymentState::Captured && !purchase.is_free()
 }
 
 /// What the booking still sells for, and what goes back; `None` when it cannot be summed.

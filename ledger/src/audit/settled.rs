@@ -102,7 +102,7 @@ pub(super) fn states_are_legal(record: &Record) -> Finding {
     for (id, purchase) in record.resting() {
         tally.look();
         let (status, payment) = (purchase.status.as_str(), purchase.payment.as_str());
-        tally.demand(is_reachable(purchase.payment, purchase.status), || {
+        tally.demand(is_reachable(purchase), || {
             format!("{id} is {status} while its payment is {payment}")
         });
         for (fits, what) in facts_fit(purchase) {
@@ -116,16 +116,19 @@ pub(super) fn states_are_legal(record: &Record) -> Finding {
     tally.finding(Invariant::I18, "bookings")
 }
 
-fn is_reachable(payment: PaymentState, status: BookingStatus) -> bool {
+fn is_reachable(purchase: &Purchase) -> bool {
     use BookingStatus::{
         Cancelled, Confirmed, Declined, Expired, OverCap, Processing, RefundPending, Refunded,
         SeatLost,
     };
-    match payment {
+    let status = purchase.status;
+    match purchase.payment {
         PaymentState::NotAttempted => {
             matches!(status, Processing | SeatLost | OverCap | Expired | Cancelled)
         }
         PaymentState::Submitted | PaymentState::Unknown => matches!(status, Processing),
+        // There is nothing to pay back.
+        PaymentState::Captured if purchase.is_free() => matches!(status, Confirmed | Cancelled),
         PaymentState::Captured => matches!(status, Confirmed | RefundPending | Refunded),
         PaymentState::Declined => matches!(status, Declined | Cancelled),
     }

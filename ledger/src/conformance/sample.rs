@@ -63,6 +63,14 @@ pub fn again(command: &PlaceBooking) -> PlaceBooking {
     PlaceBooking { booking_id, attempt, ..command.clone() }
 }
 
+/// The same for nothing.
+pub fn free(command: &PlaceBooking) -> PlaceBooking {
+    let mut free = command.clone();
+    free.total.minor = 0;
+    free.items.iter_mut().for_each(|item| item.price.minor = 0);
+    free
+}
+
 /// The owner's wish to undo a booking.
 pub fn cancel_of(command: &PlaceBooking) -> CancelBooking {
     CancelBooking {

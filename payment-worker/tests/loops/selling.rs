@@ -1,7 +1,7 @@
 //! From a command to its end, when nothing or only the expected goes wrong.
 use crate::faults::Faults;
 use crate::world::{World, eventually};
-use ledger::conformance::sample::NOW;
+use ledger::conformance::sample::{NOW, free};
 use ledger::purchase::PaymentState;
 use ledger::{BookingStatus, PlaceBooking, Timestamp, TransferKind};
 use std::time::Duration;
@@ -22,6 +22,23 @@ async fn a_placed_booking_is_confirmed_with_one_transfer_and_its_tickets() {
     let [transfer] = &world.transfers().await[..] else { panic!("one transfer") };
     assert_eq!(transfer.kind(), TransferKind::Capture);
     assert_eq!(transfer.cause(), place.booking_id.as_str());
+    world.assert_sound(&[&place]).await;
+}
+
+#[tokio::test]
+async fn free_tickets_never_reach_the_gateway() {
+    let world = World::new().await;
+    // A gateway that is asked would decline it.
+    let place = free(&world.place(&["stalls-A-1"], "tok_decline"));
+    world.append_places(&[&place]).await;
+    world.work_until(async || world.settled(&[&place]).await).await;
+    assert_eq!(world.status(&place).await, Some(BookingStatus::Confirmed));
+    world.assert_sound(&[&place]).await;
+    world.append_cancel(&place).await;
+    world.work_until(async || world.is(&place, BookingStatus::Cancelled).await).await;
+    world.work_until(async || world.settled(&[&place]).await).await;
+    assert_eq!((world.charges().await.len(), world.refunds().await), (0, 0));
+    assert_eq!(world.transfers().await, []);
     world.assert_sound(&[&place]).await;
 }
 

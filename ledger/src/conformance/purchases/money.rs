@@ -2,10 +2,12 @@
 use super::*;
 use crate::booking::RefundStatus;
 use crate::books::{Refunded, Scan};
-use crate::conformance::sample::{PRICE, again, cancel_of};
+use crate::conformance::sample::{PRICE, again, cancel_of, free};
 use crate::ids::TicketId;
 use crate::money::{Currency, Money};
+use crate::page::Cursor;
 use crate::ticket::TicketState;
+use crate::transfer::TransferRecord;
 use futures_util::future::join_all;
 
 pub(super) async fn check(books: &Books) {
@@ -16,6 +18,7 @@ pub(super) async fn check(books: &Books) {
     settlements_of_strangers_change_nothing(books).await;
     a_cancel_waits_for_the_gateway(books).await;
     a_cancelled_sale_is_refunded_once(books).await;
+    a_free_booking_moves_no_money(books).await;
     a_cancel_of_what_is_over_says_so(books).await;
     a_ticket_opens_the_door_once(books).await;
     the_gate_and_a_cancel_compete(books).await;
@@ -147,6 +150,29 @@ async fn a_cancelled_sale_is_refunded_once(books: &Books) {
     assert_eq!(booking.refunds[0].status, RefundStatus::Done);
     assert_eq!(books.purchases.refunded(&done, NOW).await.expect("an answer"), []);
     assert_eq!(live(books, &event).await, ["a-1", "a-2"]);
+}
+
+async fn a_free_booking_moves_no_money(books: &Books) {
+    let event = SampleEvent::default();
+    let command = free(&event.place(&["a-1"]));
+    let answer = charge(books, &command).await.free_answer().expect("nothing to pay");
+    let confirmed = settle(books, &command, answer).await.remove(0).booking;
+    assert_eq!((confirmed.status, confirmed.tickets.len()), (BookingStatus::Confirmed, 1));
+    let cancel = [cancel_of(&command)];
+    let cancelled = books.purchases.cancel(&cancel, NOW).await.expect("an answer").remove(0);
+    let booking = cancelled.booking;
+    assert_eq!((booking.status, booking.refunds.len()), (BookingStatus::Cancelled, 0));
+    let ticket = books.tickets.ticket(&confirmed.tickets[0].ticket_id).await.expect("an answer");
+    assert_eq!(ticket.expect("the ticket").state, TicketState::Void);
+    assert!(live(books, &event).await.is_empty());
+    let mut cursor = Cursor::default();
+    loop {
+        let page = books.audit.transfers(cursor.clone()).await.expect("a page");
+        let own = |one: &&TransferRecord| one.cause.starts_with(command.booking_id.as_str());
+        assert_eq!(page.items.iter().find(own), None);
+        let Some(next) = page.next else { return };
+        cursor.after = Some(next);
+    }
 }
 
 async fn a_cancel_of_what_is_over_says_so(books: &Books) {
