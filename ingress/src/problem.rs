@@ -31,6 +31,8 @@ pub(crate) enum Code {
     UsernameTaken,
     TokenUsed,
     HoldPaying,
+    NothingToCancel,
+    TicketUsed,
     IdempotencyRunning,
     HoldExpired,
     Missed,
@@ -50,7 +52,7 @@ type Row = (u16, &'static str, &'static str);
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -69,6 +71,8 @@ impl Code {
         Self::UsernameTaken,
         Self::TokenUsed,
         Self::HoldPaying,
+        Self::NothingToCancel,
+        Self::TicketUsed,
         Self::IdempotencyRunning,
         Self::HoldExpired,
         Self::Missed,
@@ -103,6 +107,8 @@ impl Code {
             Self::UsernameTaken => (409, "username_taken", "The username is taken"),
             Self::TokenUsed => (409, "token_used", "The place belongs to another account"),
             Self::HoldPaying => (409, "hold_paying", "The hold is being paid"),
+            Self::NothingToCancel => (409, "nothing_to_cancel", "The booking came to nothing"),
+            Self::TicketUsed => (409, "ticket_used", "A ticket of the booking was used"),
             Self::IdempotencyRunning => (409, "idempotency_running", "The request is running"),
             Self::HoldExpired => (410, "hold_expired", "The hold is over"),
             Self::Missed => (410, "missed", "The place in line is over"),
@@ -127,7 +133,11 @@ impl Code {
     /// Whether the same request gets this refusal for ever.
     pub(crate) fn is_final(self) -> bool {
         match self {
-            Self::UsernameTaken | Self::TokenUsed | Self::HoldExpired | Self::Missed => true,
+            Self::UsernameTaken
+            | Self::TokenUsed
+            | Self::NothingToCancel
+            | Self::HoldExpired
+            | Self::Missed => true,
             Self::Malformed
             | Self::Unauthenticated
             | Self::Forbidden
@@ -144,6 +154,7 @@ impl Code {
             | Self::SeatsCap
             | Self::QueueClosed
             | Self::HoldPaying
+            | Self::TicketUsed
             | Self::IdempotencyRunning
             | Self::TooLarge
             | Self::MediaType

@@ -349,7 +349,7 @@ pub(crate) static ROUTES: [Route; 27] = [
         .takes(&NOTHING)
         .keyed()
         .answers(&[(202, Json(bookings::Accepted::schema))])
-        .refuses(&[Code::NotFound, Code::OutcomeUnknown]),
+        .refuses(&[Code::NotFound, Code::NothingToCancel, Code::TicketUsed, Code::OutcomeUnknown]),
     Route::get("/api/tickets/{id}", "get_ticket", |x| Box::pin(tickets::get(x)))
         .says("A ticket with its signed text")
         .who(Who::Login)

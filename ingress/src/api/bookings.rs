@@ -16,7 +16,7 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use ledger::{
     Booking, BookingId, BookingItem, BookingStatus, EventId, HoldId, Money, PaymentToken, PlaceId,
-    Refund, TicketId,
+    Refund, TicketId, TicketState,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -197,10 +197,40 @@ pub(crate) async fn cancel(mut exchange: Exchange) -> Outcome {
     trace(field::BOOKING, &id);
     let work = async {
         let booking = own(&exchange, &login, &id).await?;
+        may_cancel(&exchange, &id).await?;
         exchange.app().seats.cancel(&booking, &login.account).await?;
         Ok(accepted(&booking, "Cancellation accepted!"))
     };
     idempotency::once(&exchange, login.account.as_str(), &received, work).await
+}
+
+/// Nobody is told that money comes back that does not: what a cancel cannot undo any more is
+/// refused. The books are asked, for the views may be behind.
+async fn may_cancel(exchange: &Exchange, id: &BookingId) -> Result<(), Problem> {
+    let books = &exchange.app().books;
+    let Some(purchase) = books.purchase_reads.purchase(id).await? else { return Ok(()) };
+    match purchase.status {
+        BookingStatus::Declined
+        | BookingStatus::SeatLost
+        | BookingStatus::OverCap
+        | BookingStatus::Expired => {
+            let detail = "it was not paid, and holds no seats";
+            Err(Problem::new(Code::NothingToCancel, detail))
+        }
+        BookingStatus::Confirmed => {
+            for ticket in &purchase.tickets {
+                let ticket = books.tickets.ticket(&ticket.ticket_id).await?;
+                if ticket.is_some_and(|ticket| ticket.state == TicketState::Used) {
+                    return Err(Problem::new(Code::TicketUsed, "somebody went in with it"));
+                }
+            }
+            Ok(())
+        }
+        BookingStatus::Processing
+        | BookingStatus::Cancelled
+        | BookingStatus::RefundPending
+        | BookingStatus::Refunded => Ok(()),
+    }
 }
 
 /// A booking of the one who asks, or any for an admin. Others learn nothing of it.

@@ -142,6 +142,39 @@ async fn cancelling_gives_money_and_seats_back() {
 }
 
 #[tokio::test]
+async fn what_a_cancel_cannot_undo_is_refused() {
+    let sale = sale().await;
+    let cancel = async |booking: &str| {
+        let path = format!("/api/bookings/{booking}/cancel");
+        sale.fixture.request("POST", &path).login(&sale.login).send().await
+    };
+    let book = async |seat, pay| {
+        let hold = sale.lock(seat).await;
+        let booked = sale.book(json!({ "hold_id": hold["hold_id"] })).await.expect(202);
+        let booking = text(&booked.json()["booking_id"]);
+        tokio::join!(sale.ended(&booking), sale.fixture.pay(pay));
+        booking
+    };
+    let declined = book(1, Pay::No).await;
+    assert_eq!(cancel(&declined).await.refusal(), (409, "nothing_to_cancel".into()));
+
+    let scanned = book(2, Pay::Yes).await;
+    let shown = sale.get(&scanned, &sale.login).await.json();
+    let ticket = format!("/api/tickets/{}", text(&shown["tickets"][0]["id"]));
+    let ticket = sale.fixture.request("GET", &ticket).login(&sale.login).send().await.expect(200);
+    let gate = sale.fixture.login(Role::Gate).await;
+    let scan = json!({ "ticket": ticket.json()["ticket"] });
+    sale.fixture.post("/api/tickets/verify", &gate, &scan).await.expect(200);
+    assert_eq!(cancel(&scanned).await.refusal(), (409, "ticket_used".into()));
+
+    // Once cancelled, it is cancelled: asking again is no mistake.
+    let undone = book(3, Pay::Yes).await;
+    cancel(&undone).await.expect(202);
+    sale.fixture.pay(Pay::Yes).await;
+    cancel(&undone).await.expect(202);
+}
+
+#[tokio::test]
 async fn only_the_owner_and_admins_see_a_booking() {
     let sale = sale().await;
     let hold = sale.lock(1).await;
