@@ -19,7 +19,7 @@ mod open_queues;
 mod queue_handle;
 
 use crate::pass::Passes;
-use crate::{AdmissionPass, Error, QueueStatus, QueueToken, Standing};
+use crate::{AdmissionPass, Error, IssuedPass, QueueStatus, QueueToken, Standing};
 pub use answers::{ClaimAnswer, JoinAnswer, PassCheck, WalkIn};
 use ledger::keys::Keyring;
 use ledger::{AccountId, Clock, Queue, QueueId, QueuePatch, SlotRef};
@@ -130,6 +130,16 @@ impl WaitingRoom {
     #[instrument(level = "debug", skip_all, fields(queue.id = %queue, account.id = %account))]
     pub async fn walk_in(&self, queue: &QueueId, account: &AccountId) -> Result<WalkIn, Error> {
         self.inner.queues.known(queue).await?.claimer.walk_in(account).await
+    }
+
+    /// The pass of the account's live slot, if it has one; none is given.
+    #[instrument(level = "debug", skip_all, fields(queue.id = %queue, account.id = %account))]
+    pub async fn live_pass(
+        &self,
+        queue: &QueueId,
+        account: &AccountId,
+    ) -> Result<Option<IssuedPass>, Error> {
+        self.inner.queues.known(queue).await?.claimer.live_pass(account).await
     }
 
     /// Checks a pass for this queue and account, and that its slot is live.

@@ -1,5 +1,6 @@
 //! Seats: locking them, listing one's holds, letting them go.
 use crate::api::queue;
+use crate::body::Body;
 use crate::cookies::Kind;
 use crate::exchange::{Exchange, Outcome, field, trace};
 use crate::fields::{ERRORS_MAX, FieldError, Fields, Rule};
@@ -10,11 +11,11 @@ use crate::response::{self, Listed};
 use crate::rules::{Form, either, list, map, parsed, text, whole};
 use crate::schemas::{Time, answer};
 use allocator::{LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish};
-use http::StatusCode;
 use http::header::HeaderMap;
+use http::{Response, StatusCode};
 use ledger::{
-    BookingItem, Event, EventId, HoldId, Layout, Money, PLACES_MAX, PlaceId, SectionId, SlotRef,
-    Timestamp,
+    BookingItem, Event, EventId, HoldId, Layout, Money, PLACES_MAX, PlaceId, QueueId, SectionId,
+    SlotRef, Timestamp,
 };
 use std::sync::Arc;
 use waiting_room::{IssuedPass, PassCheck, WalkIn};
@@ -130,7 +131,8 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
         && let Some(answer) =
             exchange.app().seats.locked_before(&event, &login.account, key).await?
     {
-        return locked(answer, exchange.now());
+        let replayed = locked(answer, exchange.now())?;
+        return with_live_pass(&exchange, &event.queue_id, &login, replayed).await;
     }
     let (slot, issued) = admission(&exchange, &event, &login).await?;
     let mut carried = HeaderMap::new();
@@ -150,6 +152,21 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
         }
         Err(problem) => Err(problem.carrying(carried)),
     }
+}
+
+/// Whoever came without a pass was given one with the first answer, which may have been lost.
+async fn with_live_pass(
+    exchange: &Exchange,
+    queue: &QueueId,
+    login: &Login,
+    mut answer: Response<Body>,
+) -> Outcome {
+    if exchange.credential(Kind::AdmissionPass, queue).is_none()
+        && let Some(issued) = exchange.app().room.live_pass(queue, &login.account).await?
+    {
+        queue::carry_pass(exchange, &issued, answer.headers_mut());
+    }
+    Ok(answer)
 }
 
 pub(crate) async fn mine(exchange: Exchange) -> Outcome {

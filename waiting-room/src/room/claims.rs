@@ -155,6 +155,18 @@ impl Claimer {
         Err(Error::Recovering)
     }
 
+    /// The pass of the account's live slot, if it has one; none is given.
+    pub(super) async fn live_pass(&self, account: &AccountId) -> Result<Option<IssuedPass>, Error> {
+        let request = SlotRequest { account: account.clone(), number: None, fresh: false };
+        let (generation, taken) =
+            self.copy.call(|store, at| store.take(at, request.clone())).await?;
+        let SlotAnswer::Granted(grant) = taken else { return Ok(None) };
+        Ok(match self.commit(generation, grant).await? {
+            Outcome::Admitted(pass) => Some(pass),
+            Outcome::TokenUsed | Outcome::Over | Outcome::Again => None,
+        })
+    }
+
     /// Commits what the store granted: step and admission together, then tells the store.
     async fn commit(&self, generation: u64, grant: Grant) -> Result<Outcome, Error> {
         if grant.committed {
