@@ -33,6 +33,7 @@ pub(crate) enum Code {
     HoldPaying,
     NothingToCancel,
     TicketUsed,
+    TicketNotUsed,
     IdempotencyRunning,
     HoldExpired,
     Missed,
@@ -52,7 +53,7 @@ type Row = (u16, &'static str, &'static str);
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -73,6 +74,7 @@ impl Code {
         Self::HoldPaying,
         Self::NothingToCancel,
         Self::TicketUsed,
+        Self::TicketNotUsed,
         Self::IdempotencyRunning,
         Self::HoldExpired,
         Self::Missed,
@@ -109,6 +111,7 @@ impl Code {
             Self::HoldPaying => (409, "hold_paying", "The hold is being paid"),
             Self::NothingToCancel => (409, "nothing_to_cancel", "The booking came to nothing"),
             Self::TicketUsed => (409, "ticket_used", "A ticket of the booking was used"),
+            Self::TicketNotUsed => (409, "ticket_not_used", "The ticket was not used"),
             Self::IdempotencyRunning => (409, "idempotency_running", "The request is running"),
             Self::HoldExpired => (410, "hold_expired", "The hold is over"),
             Self::Missed => (410, "missed", "The place in line is over"),
@@ -155,6 +158,7 @@ impl Code {
             | Self::QueueClosed
             | Self::HoldPaying
             | Self::TicketUsed
+            | Self::TicketNotUsed
             | Self::IdempotencyRunning
             | Self::TooLarge
             | Self::MediaType

@@ -180,7 +180,7 @@ impl Route {
 use Shape::{Empty, Events, Json, Png, Svg};
 
 /// Every route of the public listener.
-pub(crate) static ROUTES: [Route; 27] = [
+pub(crate) static ROUTES: [Route; 28] = [
     Route::post("/api/auth/register", "register", |x| Box::pin(auth::register(x)))
         .says("Make an account")
         .takes(&auth::REGISTRATION)
@@ -371,4 +371,11 @@ pub(crate) static ROUTES: [Route; 27] = [
         .takes(&tickets::VERIFY)
         .keyed()
         .answers(&[(200, Json(tickets::ScanShown::schema))]),
+    Route::post("/api/tickets/{id}/unscan", "unscan_ticket", |x| Box::pin(tickets::unscan(x)))
+        .says("Take a scan back: the ticket opens the door again, and the trail says who and why")
+        .who(Who::Admin)
+        .takes(&tickets::UNSCAN)
+        .keyed()
+        .answers(&[(200, Json(tickets::Unscanned::schema))])
+        .refuses(&[Code::NotFound, Code::TicketNotUsed]),
 ];

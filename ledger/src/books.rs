@@ -25,7 +25,7 @@ pub use purchases::{
 };
 pub use queue_progress::{Leased, QueueProgress, QueueRecord, QueueStep, Raised, StepCommitted};
 pub use queues::{LimitsChange, Patched, Queues};
-pub use tickets::{Scan, ScanResult, Tickets};
+pub use tickets::{Scan, ScanResult, TicketAction, TicketUse, Tickets, Unscan};
 
 use std::sync::Arc;
 

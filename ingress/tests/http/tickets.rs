@@ -72,6 +72,49 @@ async fn a_scan_whose_answer_was_lost_is_valid_again_under_its_key() {
 }
 
 #[tokio::test]
+async fn a_ticket_of_another_event_is_not_used_up() {
+    let bought = bought().await;
+    let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
+    let gate = bought.fixture.login(Role::Gate).await;
+    let scan = async |event: &str| {
+        let body = json!({ "ticket": signed, "event_id": event, "gate": "North" });
+        let scanned = bought.fixture.post("/api/tickets/verify", &gate, &body).await;
+        scanned.expect(200).json()["result"].clone()
+    };
+    let event = bought.shown().await["event_id"].as_str().unwrap().to_owned();
+    assert_eq!(scan("evt_other").await, "wrong_event");
+    assert_eq!(bought.shown().await["status"], "valid");
+    assert_eq!(scan(&event).await, "valid");
+    assert_eq!(scan("evt_other").await, "wrong_event");
+    assert_eq!(scan(&event).await, "used");
+}
+
+#[tokio::test]
+async fn an_admin_takes_a_scan_back() {
+    let bought = bought().await;
+    let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();
+    let gate = bought.fixture.login(Role::Gate).await;
+    let admin = bought.fixture.login(Role::Admin).await;
+    let path = format!("/api/tickets/{}/unscan", bought.ticket);
+    let reason = json!({ "reason": "came in by the wrong door" });
+    let refused = bought.fixture.post(&path, &admin, &reason).await;
+    assert_eq!(refused.refusal(), (409, "ticket_not_used".into()));
+    assert_eq!(bought.scan(&gate, &signed).await["result"], "valid");
+    for login in [&gate, &bought.login] {
+        let refused = bought.fixture.post(&path, login, &reason).await;
+        assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    }
+    assert_eq!(bought.fixture.post(&path, &admin, &json!({})).await.fields(), ["reason"]);
+    let back = bought.fixture.post(&path, &admin, &reason).await.expect(200).json();
+    assert_eq!(back["status"], "valid");
+    assert_eq!(back["trail"][0]["action"], "scan");
+    assert_eq!(back["trail"][1]["reason"], reason["reason"]);
+    assert_eq!(bought.scan(&gate, &signed).await["result"], "valid");
+    let unknown = bought.fixture.post("/api/tickets/tkt_none/unscan", &admin, &reason).await;
+    assert_eq!(unknown.refusal(), (404, "not_found".into()));
+}
+
+#[tokio::test]
 async fn a_cancelled_ticket_is_void() {
     let bought = bought().await;
     let signed = bought.shown().await["ticket"].as_str().unwrap().to_owned();

@@ -10,7 +10,8 @@ use ledger_sql::{Record, RowError};
 use sqlx::postgres::PgRow;
 
 /// The tables whose rows may only be added. An admission's end is written once, later.
-const APPEND_ONLY: [&str; 5] = ["transfers", "legs", "admissions", "queue_limits", "queue_steps"];
+const APPEND_ONLY: [&str; 6] =
+    ["transfers", "legs", "ticket_uses", "admissions", "queue_limits", "queue_steps"];
 
 /// [`AuditReads`] of a [`PgStore`].
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use super::store::PgStore;
 use async_trait::async_trait;
 use ledger::books::{
     Begun, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded, Scan, ScanResult,
-    Settlement, Tickets,
+    Settlement, TicketUse, Tickets, Unscan,
 };
 use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
@@ -185,6 +185,25 @@ impl Tickets for PgPurchases {
         let input = (scan, now);
         let work = self.store.write("using a ticket", &input, |connection, (scan, now)| {
             Box::pin(gate::scan(connection, scan, *now))
+        });
+        work.await
+    }
+
+    async fn unscan(
+        &self,
+        unscan: &Unscan,
+        now: Timestamp,
+    ) -> Result<Option<ScanResult>, StoreError> {
+        let input = (unscan, now);
+        let work = self.store.write("taking a scan back", &input, |connection, (unscan, now)| {
+            Box::pin(gate::unscan(connection, unscan, *now))
+        });
+        work.await
+    }
+
+    async fn trail(&self, id: &TicketId) -> Result<Vec<TicketUse>, StoreError> {
+        let work = self.store.read("reading a ticket's trail", id, |connection, id| {
+            Box::pin(gate::trail(connection, id))
         });
         work.await
     }

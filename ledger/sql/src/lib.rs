@@ -21,7 +21,7 @@ pub use people::{account, answer};
 pub use purchases::{command_text, purchase, purchase_and_try};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sqlx_rows::is_foreign;
-pub use tickets::{NewTicket, new_tickets, ticket};
+pub use tickets::{NewTicket, new_tickets, ticket, ticket_use};
 pub use transfers::{LegRow, headless, legs_of, transfers};
 pub use views::{PageStart, booking, mark, page_start};
 

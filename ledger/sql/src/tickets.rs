@@ -1,5 +1,6 @@
 //! Rows of tickets: as they are read, and as a sale adds them.
-use super::{Record, RowError, known, narrow, parsed, time_maybe, undecodable};
+use super::{Record, RowError, known, narrow, parsed, time, time_maybe, undecodable};
+use ledger::books::{TicketAction, TicketUse};
 use ledger::purchase::Purchase;
 use ledger::ticket::{Ticket, TicketState};
 use ledger::{AccountId, BookingId, BookingItem, EventId, PlaceId, TicketId};
@@ -29,6 +30,17 @@ fn of_purchase(purchase: &Purchase) -> impl Iterator<Item = NewTicket<'_>> {
         let ids = (&ticket.ticket_id, &command.booking_id);
         let owner = (&command.event_id, &command.account_id);
         Some((ids.0, ids.1, owner.0, owner.1, &item.item, item.seat.as_ref(), &*item.label))
+    })
+}
+
+/// A line of a ticket's trail.
+pub fn ticket_use(row: &impl Record) -> Result<TicketUse, RowError> {
+    Ok(TicketUse {
+        action: known(row, "action", TicketAction::parse)?,
+        at: time(row, "at")?,
+        by: parsed(row, "by_account", AccountId::parse)?,
+        gate: row.text_maybe("gate")?.map(str::to_owned),
+        reason: row.text_maybe("reason")?.map(str::to_owned),
     })
 }
 

@@ -15,7 +15,7 @@ use super::row::unread;
 use async_trait::async_trait;
 use ledger::books::{
     Begun, Claims, DueWork, Outbox, PurchaseReads, Purchases, Refunded, Scan, ScanResult,
-    Settlement, Tickets,
+    Settlement, TicketUse, Tickets, Unscan,
 };
 use ledger::purchase::Purchase;
 use ledger::ticket::Ticket;
@@ -154,6 +154,22 @@ impl Tickets for SqlitePurchases {
             Box::pin(async move { gate::scan(connection, &scan, now).await })
         });
         receipt.await
+    }
+
+    async fn unscan(
+        &self,
+        unscan: &Unscan,
+        now: Timestamp,
+    ) -> Result<Option<ScanResult>, StoreError> {
+        let unscan = unscan.clone();
+        let receipt = self.file.write("taking a scan back", move |connection| {
+            Box::pin(async move { gate::unscan(connection, &unscan, now).await })
+        });
+        receipt.await
+    }
+
+    async fn trail(&self, id: &TicketId) -> Result<Vec<TicketUse>, StoreError> {
+        gate::trail(self.file.readers(), id).await.map_err(unread("reading a ticket's trail"))
     }
 }
 

@@ -51,7 +51,8 @@ async fn carry_on(books: &Books, dice: &mut Dice, command: &PlaceBooking) {
         let ticket = news.first().and_then(|outcome| outcome.booking.tickets.first());
         // A used ticket keeps its place for good.
         if let Some(ticket) = ticket.filter(|_| dice.roll(50) == 0) {
-            let scan = Scan { ticket_id: ticket.ticket_id.clone(), issue: 1 };
+            let by = command.account_id.clone();
+            let scan = Scan { ticket_id: ticket.ticket_id.clone(), issue: 1, by, gate: None };
             books.tickets.scan(&scan, NOW).await.unwrap();
         }
     }

@@ -1,6 +1,6 @@
 //! Tickets: issued with the sale, void with its cancel, used once at the gate.
 use crate::row::json;
-use ledger::books::{Scan, ScanResult};
+use ledger::books::{Scan, ScanResult, TicketAction, TicketUse, Unscan};
 use ledger::purchase::Purchase;
 use ledger::ticket::{Ticket, TicketState};
 use ledger::{BookingId, TicketId, Timestamp};
@@ -33,6 +33,14 @@ pub(super) async fn scan(
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(ticket) = used {
+        let entry = TicketUse {
+            action: TicketAction::Scan,
+            at: now,
+            by: scan.by.clone(),
+            gate: scan.gate.clone(),
+            reason: None,
+        };
+        note(connection, &ticket.id, &entry).await?;
         return Ok(Some(ScanResult { state: TicketState::Valid, ticket }));
     }
     let found = sqlx::query("SELECT * FROM tickets WHERE id = ?1 AND issue = ?2")
@@ -42,6 +50,68 @@ pub(super) async fn scan(
         .fetch_optional(connection)
         .await?;
     Ok(found.map(|ticket| ScanResult { state: ticket.state, ticket }))
+}
+
+/// Makes the ticket valid again if it was used.
+pub(super) async fn unscan(
+    connection: &mut SqliteConnection,
+    unscan: &Unscan,
+    now: Timestamp,
+) -> Result<Option<ScanResult>, Error> {
+    let restored = sqlx::query(
+        "UPDATE tickets SET state = 'valid', used_at = NULL \
+         WHERE id = ?1 AND state = 'used' RETURNING *",
+    )
+    .bind(unscan.ticket_id.as_str())
+    .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(ticket) = restored {
+        let entry = TicketUse {
+            action: TicketAction::Unscan,
+            at: now,
+            by: unscan.by.clone(),
+            gate: None,
+            reason: Some(unscan.reason.clone()),
+        };
+        note(connection, &ticket.id, &entry).await?;
+        return Ok(Some(ScanResult { state: TicketState::Used, ticket }));
+    }
+    let found = sqlx::query("SELECT * FROM tickets WHERE id = ?1")
+        .bind(unscan.ticket_id.as_str())
+        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket(&row)?))
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.map(|ticket| ScanResult { state: ticket.state, ticket }))
+}
+
+async fn note(
+    connection: &mut SqliteConnection,
+    ticket: &TicketId,
+    entry: &TicketUse,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO ticket_uses (ticket_id, action, at, by_account, gate, reason) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(ticket.as_str())
+    .bind(entry.action.as_str())
+    .bind(entry.at.millis())
+    .bind(entry.by.as_str())
+    .bind(entry.gate.as_deref())
+    .bind(entry.reason.as_deref())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What was done with the ticket, oldest first.
+pub(super) async fn trail(readers: &SqlitePool, id: &TicketId) -> Result<Vec<TicketUse>, Error> {
+    sqlx::query("SELECT * FROM ticket_uses WHERE ticket_id = ?1 ORDER BY seq")
+        .bind(id.as_str())
+        .try_map(|row: SqliteRow| Ok(ledger_sql::ticket_use(&row)?))
+        .fetch_all(readers)
+        .await
 }
 
 /// Issues the tickets of purchases just confirmed.

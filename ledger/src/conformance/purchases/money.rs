@@ -1,9 +1,9 @@
 //! What becomes of the money: settlements, cancels, refunds, and the tickets that go with them.
 use super::*;
 use crate::booking::RefundStatus;
-use crate::books::{Refunded, Scan};
+use crate::books::{Refunded, Scan, TicketAction, Unscan};
 use crate::conformance::sample::{PRICE, again, cancel_of, free};
-use crate::ids::TicketId;
+use crate::ids::{AccountId, TicketId};
 use crate::money::{Currency, Money};
 use crate::page::Cursor;
 use crate::ticket::TicketState;
@@ -21,6 +21,7 @@ pub(super) async fn check(books: &Books) {
     a_free_booking_moves_no_money(books).await;
     a_cancel_of_what_is_over_says_so(books).await;
     a_ticket_opens_the_door_once(books).await;
+    a_scan_can_be_taken_back(books).await;
     the_gate_and_a_cancel_compete(books).await;
 }
 
@@ -189,7 +190,7 @@ async fn a_ticket_opens_the_door_once(books: &Books) {
     let event = SampleEvent::default();
     let booking = confirm(books, &event.place(&["a-1"])).await.booking;
     let ticket_id = booking.tickets[0].ticket_id.clone();
-    let scan = Scan { ticket_id, issue: 1 };
+    let scan = scan_of(ticket_id);
     let at = NOW.plus_seconds(9);
     let gates = join_all((0..8).map(|_| books.tickets.scan(&scan, at))).await;
     let results: Vec<_> =
@@ -200,9 +201,47 @@ async fn a_ticket_opens_the_door_once(books: &Books) {
     assert!(results.iter().all(|r| r.ticket.used_at == Some(at)));
     let other_issue = Scan { issue: 2, ..scan };
     assert_eq!(books.tickets.scan(&other_issue, at).await.expect("an answer"), None);
-    let unknown = Scan { ticket_id: TicketId::parse("tkt_none").expect("an id"), issue: 1 };
+    let unknown = scan_of(TicketId::parse("tkt_none").expect("an id"));
     assert_eq!(books.tickets.scan(&unknown, at).await.expect("an answer"), None);
     assert_eq!(books.tickets.ticket(&unknown.ticket_id).await.expect("an answer"), None);
+}
+
+fn scan_of(ticket_id: TicketId) -> Scan {
+    let by = AccountId::parse("acc_gate").expect("an id");
+    Scan { ticket_id, issue: 1, by, gate: Some("North".into()) }
+}
+
+async fn a_scan_can_be_taken_back(books: &Books) {
+    let event = SampleEvent::default();
+    let booking = confirm(books, &event.place(&["a-1"])).await.booking;
+    let id = booking.tickets[0].ticket_id.clone();
+    let by = AccountId::parse("acc_admin").expect("an id");
+    let unscan = Unscan { ticket_id: id.clone(), by, reason: "the wrong door".into() };
+    let scan = scan_of(id.clone());
+    let [first, second, third] = [1, 2, 3].map(|seconds| NOW.plus_seconds(seconds));
+    let unscanned = async |at| {
+        let answer = books.tickets.unscan(&unscan, at).await.expect("an answer");
+        answer.expect("the ticket").state
+    };
+    assert_eq!(unscanned(first).await, TicketState::Valid, "there is nothing to take back");
+    for at in [first, third] {
+        let opened = books.tickets.scan(&scan, at).await.expect("an answer");
+        assert_eq!(opened.expect("the ticket").state, TicketState::Valid);
+        if at == first {
+            assert_eq!(unscanned(second).await, TicketState::Used);
+            let ticket = books.tickets.ticket(&id).await.expect("an answer").expect("a ticket");
+            assert_eq!((ticket.state, ticket.used_at), (TicketState::Valid, None));
+        }
+    }
+    let trail = books.tickets.trail(&id).await.expect("the trail");
+    let lines: Vec<_> = trail.iter().map(|line| (line.action, line.at)).collect();
+    let scanned = TicketAction::Scan;
+    assert_eq!(lines, [(scanned, first), (TicketAction::Unscan, second), (scanned, third)]);
+    assert_eq!((&trail[0].by, &trail[0].gate), (&scan.by, &scan.gate));
+    assert_eq!((&trail[1].by, trail[1].reason.as_ref()), (&unscan.by, Some(&unscan.reason)));
+    let absent = Unscan { ticket_id: TicketId::parse("tkt_none").expect("an id"), ..unscan };
+    assert_eq!(books.tickets.unscan(&absent, NOW).await.expect("an answer"), None);
+    assert_eq!(books.tickets.trail(&absent.ticket_id).await.expect("an answer"), []);
 }
 
 async fn the_gate_and_a_cancel_compete(books: &Books) {
@@ -211,7 +250,7 @@ async fn the_gate_and_a_cancel_compete(books: &Books) {
         let (used, kept) = (format!("u-{n}"), format!("k-{n}"));
         let command = event.place(&[used.as_str(), kept.as_str()]);
         let booking = confirm(books, &command).await.booking;
-        let scan = Scan { ticket_id: booking.tickets[0].ticket_id.clone(), issue: 1 };
+        let scan = scan_of(booking.tickets[0].ticket_id.clone());
         let cancel = [cancel_of(&command)];
         let (scanned, cancelled) = if n % 2 == 0 {
             tokio::join!(books.tickets.scan(&scan, NOW), books.purchases.cancel(&cancel, NOW))
