@@ -1,6 +1,7 @@
 //! Faults on purpose: a call that fails or never returns, before or after its effect.
 use ledger::StoreError;
 use payment_worker::gateway::GatewayError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -33,11 +34,15 @@ type Plan = Box<dyn FnMut() -> Option<Fault> + Send>;
 pub(crate) struct Faults {
     plan: Arc<Mutex<Plan>>,
     crashed: Arc<Notify>,
+    /// From a crash until the loops are dropped: whatever a dead process still asks for, it must
+    /// not get. A loop that drops the call that crashed would go on otherwise.
+    dead: Arc<AtomicBool>,
 }
 
 impl Faults {
     pub(crate) fn new(plan: impl FnMut() -> Option<Fault> + Send + 'static) -> Self {
-        Self { plan: Arc::new(Mutex::new(Box::new(plan))), crashed: Arc::default() }
+        let plan: Plan = Box::new(plan);
+        Self { plan: Arc::new(Mutex::new(plan)), crashed: Arc::default(), dead: Arc::default() }
     }
 
     pub(crate) fn none() -> Self {
@@ -47,9 +52,19 @@ impl Faults {
     /// Returns once a call crashed: whoever runs the loops drops them then.
     pub(crate) async fn crashed(&self) {
         self.crashed.notified().await;
+        self.dead.store(false, Ordering::Release);
+    }
+
+    /// What goes wrong with the next call, unless the process is dead.
+    async fn next(&self) -> Option<Fault> {
+        if self.dead.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+        (self.plan.lock().unwrap())()
     }
 
     async fn crash<T>(&self) -> T {
+        self.dead.store(true, Ordering::Release);
         self.crashed.notify_one();
         std::future::pending().await
     }
@@ -59,7 +74,7 @@ impl Faults {
         &self,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let fault = (self.plan.lock().unwrap())();
+        let fault = self.next().await;
         self.strike(fault, call).await
     }
 
@@ -68,7 +83,7 @@ impl Faults {
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let fault = (self.plan.lock().unwrap())();
+        let fault = self.next().await;
         self.strike(fault.map(Fault::harmless), call).await
     }
 
@@ -78,7 +93,7 @@ impl Faults {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let found = call.await?;
-        if !found.is_empty() && (self.plan.lock().unwrap())().is_some() {
+        if !found.is_empty() && self.next().await.is_some() {
             return self.crash().await;
         }
         Ok(found)
