@@ -31,6 +31,7 @@ mod seat_map;
 mod seats;
 mod showing;
 
+mod apart;
 mod applier;
 mod sweeper;
 
@@ -43,6 +44,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub use apart::Left;
 pub use applier::OutcomeApplier;
 pub use config::Config;
 pub use error::Error;

@@ -42,6 +42,8 @@ pub(crate) fn locked(answer: &LockAnswer) {
         LockAnswer::Held(_) => "held",
         LockAnswer::Taken => "taken",
         LockAnswer::SoldOut => "sold_out",
+        LockAnswer::Apart(_) => "apart",
+        LockAnswer::TooMany { .. } => "too_many",
         LockAnswer::OverCap => "over_cap",
         LockAnswer::Mismatch => "mismatch",
         LockAnswer::Expired => "expired",

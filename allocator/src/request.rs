@@ -1,5 +1,5 @@
 //! Requests to the allocator, and its answers.
-use crate::{SeatHold, Wish};
+use crate::{Left, SeatHold, Wish};
 use ledger::{AccountId, Booking, Event, HoldId, Money, PaymentToken, SlotRef};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct LockRequest {
     pub account: AccountId,
     pub slot: Option<SlotRef>,
     pub wish: Wish,
+    /// Whether the best places must be side by side; without, they are so where they can be.
+    pub together: bool,
     pub key: Option<Keyed>,
 }
 
@@ -27,8 +29,12 @@ pub enum LockAnswer {
     Held(SeatHold),
     /// Somebody else has one of them.
     Taken,
-    /// No places that fit the wish are left.
+    /// Nothing that was wished for is left.
     SoldOut,
+    /// Places are left, and not enough of them side by side.
+    Apart(Left),
+    /// More places than one lock may ask for.
+    TooMany { max: u32 },
     /// It would exceed the account's cap.
     OverCap,
     /// The key was used with another body.

@@ -19,6 +19,8 @@ pub(crate) struct Built {
     version: u64,
     pub(crate) shown: Arc<SeatsShown>,
     pub(crate) availability: Availability,
+    /// One letter a place in layout order.
+    pub(crate) letters: Arc<[u8]>,
 }
 
 impl SeatMap {
@@ -69,7 +71,8 @@ impl Built {
             available: availability.free,
             sold_out: availability.is_sold_out(),
         };
-        Self { at, version: snapshot.version, shown: Arc::new(shown), availability }
+        let letters = snapshot.places.as_slice().into();
+        Self { at, version: snapshot.version, shown: Arc::new(shown), availability, letters }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The handle: everything that others call.
+use crate::apart::{self, Left};
 use crate::recovery::{EventCopy, SeatSource};
 use crate::store::{CopyRef, Find, Limits, Lock, Locked, SeatStore};
 use crate::{
@@ -9,12 +10,15 @@ use ledger::booking_trace::{BookingStep, booking_span};
 use ledger::books::{Events, PurchaseReads, SeatGenerations};
 use ledger::{
     AccountId, Booking, BookingId, BookingLog, Clock, Event, EventId, Fenced, HoldId, IdSource,
-    StoreError, read_lock, write_lock,
+    SectionId, StoreError, read_lock, write_lock,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use tracing::Instrument;
 use tracing::field::display;
+
+/// How often places apart are looked for that others take meanwhile.
+const APART_TRIES: u32 = 4;
 
 /// What the allocator is made of.
 #[derive(Clone)]
@@ -59,22 +63,29 @@ impl SeatAllocator {
     }
 
     async fn lock_unmeasured(&self, request: LockRequest) -> Result<LockAnswer, Error> {
-        let LockRequest { event, account, slot, wish, key } = request;
+        let LockRequest { event, account, slot, wish, together, key } = request;
         let quantity = match &wish {
             Wish::Places(places) => u32::try_from(places.len()).unwrap_or(u32::MAX),
             Wish::Best { quantity, .. } => *quantity,
         };
-        if quantity > self.parts().config.seats_per_lock_max {
-            return Ok(LockAnswer::OverCap);
+        let max = self.parts().config.seats_per_lock_max;
+        if quantity > max {
+            return Ok(LockAnswer::TooMany { max });
         }
         let dearest = event.layout.price_range().map_or(0, |(_, dearest)| dearest.minor);
         dearest.checked_mul(i64::from(quantity)).ok_or(Error::Overflow)?;
         let minted = self.parts().ids.hold(&event.id, self.parts().clock.now());
         let request = Lock { account, slot, wish, key, minted };
         let seats = self.copy(&event);
-        let store = &self.parts().store;
-        let request = &request;
-        let locked = self.call(&seats, |at| async move { store.lock(&at, request).await }).await?;
+        let mut locked = self.lock_in(&seats, &request).await?;
+        if locked == Locked::SoldOut
+            && let Wish::Best { quantity, section } = &request.wish
+        {
+            if together && *quantity > 1 {
+                return self.left_apart(&seats, *quantity, section.as_ref()).await;
+            }
+            locked = self.lock_apart(&seats, &request, *quantity, section.as_ref()).await?;
+        }
         Ok(match locked {
             Locked::Held(record) => shown(&record, &event),
             Locked::Taken => LockAnswer::Taken,
@@ -82,6 +93,57 @@ impl SeatAllocator {
             Locked::OverCap => LockAnswer::OverCap,
             Locked::Mismatch => LockAnswer::Mismatch,
             Locked::Expired => LockAnswer::Expired,
+        })
+    }
+
+    async fn lock_in(&self, copy: &EventCopy, request: &Lock) -> Result<Locked, Error> {
+        let store = &self.parts().store;
+        self.call(copy, |at| async move { store.lock(&at, request).await }).await
+    }
+
+    /// Places wherever they are free. Others take some meanwhile: then the seats are looked at anew.
+    async fn lock_apart(
+        &self,
+        copy: &EventCopy,
+        request: &Lock,
+        quantity: u32,
+        section: Option<&SectionId>,
+    ) -> Result<Locked, Error> {
+        let store = &self.parts().store;
+        for _ in 0..APART_TRIES {
+            let now = self.call(copy, |at| async move { store.snapshot(&at).await }).await?;
+            let layout = &copy.event().layout;
+            let Some(places) = apart::find(layout, &now.places, quantity, section) else {
+                return Ok(Locked::SoldOut);
+            };
+            let request = Lock { wish: Wish::Places(places), ..request.clone() };
+            match self.lock_in(copy, &request).await? {
+                Locked::Taken => {}
+                answer => return Ok(answer),
+            }
+        }
+        Ok(Locked::Taken)
+    }
+
+    /// A party found no places side by side. What is free is as old as the shown seat map, which
+    /// everybody who asks shares.
+    async fn left_apart(
+        &self,
+        copy: &EventCopy,
+        quantity: u32,
+        section: Option<&SectionId>,
+    ) -> Result<LockAnswer, Error> {
+        let built = self.built(copy).await?;
+        if built.availability.free == 0 {
+            return Ok(LockAnswer::SoldOut);
+        }
+        Ok(match apart::left(&copy.event().layout, &built.letters, section) {
+            Left { free: 0, .. } => LockAnswer::SoldOut,
+            left => {
+                // Somebody took a larger group since the map was made.
+                let largest_group = left.largest_group.min(quantity - 1);
+                LockAnswer::Apart(Left { largest_group, ..left })
+            }
         })
     }
 

@@ -20,7 +20,7 @@ impl SeatAllocator {
         Ok(Some(self.built(&copy).await?.availability))
     }
 
-    async fn built(&self, copy: &EventCopy) -> Result<Built, Error> {
+    pub(crate) async fn built(&self, copy: &EventCopy) -> Result<Built, Error> {
         let parts = self.parts();
         let store = &parts.store;
         let snapshot = self.call(copy, |at| async move { store.snapshot(&at).await });

@@ -26,6 +26,7 @@ pub(crate) enum Code {
     Slow,
     SeatTaken,
     SoldOut,
+    NoAdjacentSeats,
     SeatsCap,
     QueueClosed,
     UsernameTaken,
@@ -53,7 +54,7 @@ type Row = (u16, &'static str, &'static str);
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -67,6 +68,7 @@ impl Code {
         Self::Slow,
         Self::SeatTaken,
         Self::SoldOut,
+        Self::NoAdjacentSeats,
         Self::SeatsCap,
         Self::QueueClosed,
         Self::UsernameTaken,
@@ -104,6 +106,9 @@ impl Code {
             Self::Slow => (408, "timeout", "The request took too long to arrive"),
             Self::SeatTaken => (409, "seat_taken", "The seat is taken"),
             Self::SoldOut => (409, "sold_out", "No seats that fit are left"),
+            Self::NoAdjacentSeats => {
+                (409, "no_adjacent_seats", "Not enough seats side by side are left")
+            }
             Self::SeatsCap => (409, "seats_cap", "More seats than one account may have"),
             Self::QueueClosed => (409, "queue_closed", "The queue is closed"),
             Self::UsernameTaken => (409, "username_taken", "The username is taken"),
@@ -154,6 +159,7 @@ impl Code {
             | Self::Slow
             | Self::SeatTaken
             | Self::SoldOut
+            | Self::NoAdjacentSeats
             | Self::SeatsCap
             | Self::QueueClosed
             | Self::HoldPaying

@@ -300,6 +300,7 @@ pub(crate) static ROUTES: [Route; 28] = [
             Code::UserMismatch,
             Code::SeatTaken,
             Code::SoldOut,
+            Code::NoAdjacentSeats,
             Code::SeatsCap,
             Code::QueueClosed,
             Code::HoldExpired,

@@ -107,6 +107,30 @@ impl Rule for Text {
     }
 }
 
+/// True or false.
+pub(crate) fn flag() -> Flag {
+    Flag
+}
+
+pub(crate) struct Flag;
+
+impl Rule for Flag {
+    type Value = bool;
+
+    fn read(&self, json: Json) -> Result<bool, Wrong> {
+        let Json::Bool(value) = json else { return Err("must be true or false".into()) };
+        Ok(value)
+    }
+
+    fn schema(&self, _: &mut Schemas) -> Value {
+        json!({ "type": "boolean" })
+    }
+
+    fn takes(&self, json: &Json) -> bool {
+        matches!(json, Json::Bool(_))
+    }
+}
+
 /// A text of so many bytes, whatever they are.
 pub(crate) fn secret(bytes: RangeInclusive<usize>) -> Secret {
     Secret { bytes }

@@ -106,6 +106,7 @@ impl Venue {
             account: who.clone(),
             slot: None,
             wish: Wish::Places(places.to_vec()),
+            together: true,
             key: None,
         };
         self.seats.lock(request).await.unwrap()

@@ -3,7 +3,9 @@ use super::venue;
 use crate::ReleaseAnswer;
 use crate::applier::Applying;
 use crate::conformance::venue::{LogState, Venue};
-use crate::{BookAnswer, Error, HoldSweeper, LocalSeatStore, LockAnswer, Parts};
+use crate::{
+    BookAnswer, Error, HoldSweeper, Left, LocalSeatStore, LockAnswer, LockRequest, Parts, Wish,
+};
 use crate::{SeatAllocator, SeatHold};
 use ledger::{BatchHandler, Booking, BookingCommand, BookingStatus, Group, Message};
 use ledger_sqlite::testing::sqlite_ledger;
@@ -221,10 +223,39 @@ async fn an_outcome_that_does_not_fit_reloads_its_seats_from_the_record() {
 async fn bounds_of_one_lock() {
     let venue = venue().await;
     let many: Vec<u32> = (0..11).collect();
-    assert_eq!(venue.lock(&venue.account(), &many).await, LockAnswer::OverCap);
+    assert_eq!(venue.lock(&venue.account(), &many).await, LockAnswer::TooMany { max: 10 });
     assert_eq!(venue.lock(&venue.account(), &[0, 1, 2, 3, 4]).await, LockAnswer::OverCap);
     assert_eq!(venue.lock(&venue.account(), &[]).await, LockAnswer::SoldOut);
     assert_eq!(venue.lock(&venue.account(), &[1_000]).await, LockAnswer::Taken);
+}
+
+#[tokio::test]
+async fn a_party_that_does_not_fit_side_by_side_is_told_what_is_left() {
+    let venue = venue().await;
+    // Every second seat of the stalls is somebody's.
+    for place in (0..50).step_by(2) {
+        venue.held(&venue.account(), &[place]).await;
+    }
+    let stalls = Some(SectionId::parse("stalls").unwrap());
+    let lock = async |quantity, together| {
+        let request = LockRequest {
+            event: venue.event.clone(),
+            account: venue.account(),
+            slot: None,
+            wish: Wish::Best { quantity, section: stalls.clone() },
+            together,
+            key: None,
+        };
+        venue.seats.lock(request).await.unwrap()
+    };
+    let left = Left { free: 25, largest_group: 1 };
+    assert_eq!(lock(2, true).await, LockAnswer::Apart(left));
+    let LockAnswer::Held(hold) = lock(3, false).await else { panic!("three seats are free") };
+    let seats: Vec<_> = hold.items.iter().map(|item| item.label.as_str()).collect();
+    assert_eq!(seats, ["A-2", "A-4", "A-6"]);
+    while let LockAnswer::Held(_) = lock(2, false).await {}
+    assert_eq!(lock(1, true).await, LockAnswer::SoldOut);
+    assert_eq!(lock(2, false).await, LockAnswer::SoldOut);
 }
 
 #[tokio::test]

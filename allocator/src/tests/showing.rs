@@ -14,6 +14,7 @@ async fn the_map_is_what_the_contract_says() {
         account: venue.account(),
         slot: None,
         wish: Wish::Best { quantity: 3, section: Some(floor) },
+        together: true,
         key: None,
     };
     venue.seats.lock(request).await.unwrap();

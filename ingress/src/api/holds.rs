@@ -8,7 +8,7 @@ use crate::idempotency;
 use crate::login::Login;
 use crate::problem::{Code, Problem};
 use crate::response::{self, Listed};
-use crate::rules::{Form, either, list, map, parsed, text, whole};
+use crate::rules::{Form, either, flag, list, map, parsed, text, whole};
 use crate::schemas::{Time, answer};
 use allocator::{LockAnswer, LockRequest, ReleaseAnswer, SeatHold, Wish};
 use http::header::HeaderMap;
@@ -90,6 +90,7 @@ enum WishForm {
 pub(crate) struct BestForm {
     quantity: u32,
     section: Option<SectionId>,
+    together: bool,
 }
 
 /// Which seats to hold.
@@ -108,7 +109,9 @@ static BEST: Form<BestForm> = Form {
         let quantity = fields.required("quantity", whole(1..=PLACES_MAX), "How many seats.");
         let section = parsed(SectionId::parse);
         let section = fields.optional("section", section, "Only in this section.");
-        Some(BestForm { quantity: quantity?, section })
+        let says = "Whether they must be side by side (the default), or may be apart.";
+        let together = fields.optional("together", flag(), says).unwrap_or(true);
+        Some(BestForm { quantity: quantity?, section, together })
     },
 };
 
@@ -125,6 +128,7 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
     let form = received.read(&LOCK)?;
     same_user(form.user_id.as_deref(), &login)?;
     let event = event(&exchange, &form.event_id).await?;
+    let together = !matches!(&form.wish, WishForm::Best(BestForm { together: false, .. }));
     let wish = wish(&event.layout, form.wish)?;
     let key = idempotency::keyed(exchange.headers(), &received)?;
     if let Some(key) = &key
@@ -139,7 +143,8 @@ pub(crate) async fn lock(mut exchange: Exchange) -> Outcome {
     if let Some(issued) = &issued {
         queue::carry_pass(&exchange, issued, &mut carried);
     }
-    let request = LockRequest { event, account: login.account, slot: Some(slot), wish, key };
+    let request =
+        LockRequest { event, account: login.account, slot: Some(slot), wish, together, key };
     let locked = match exchange.app().seats.lock(request).await {
         Ok(answer) => locked(answer, exchange.now()),
         Err(error) => Err(error.into()),
@@ -239,10 +244,22 @@ fn locked(answer: LockAnswer, now: Timestamp) -> Outcome {
         }
         LockAnswer::Taken => refused(Code::SeatTaken, "Seat already locked!"),
         LockAnswer::SoldOut => refused(Code::SoldOut, "no seats that fit are left"),
+        LockAnswer::Apart(left) => {
+            let detail = "seats are left, but not enough of them side by side";
+            Err(Problem::new(Code::NoAdjacentSeats, detail)
+                .with("seats_free", left.free)
+                .with("largest_group", left.largest_group))
+        }
+        LockAnswer::TooMany { max } => Err(too_many(max)),
         LockAnswer::OverCap => refused(Code::SeatsCap, "more seats than one account may have"),
         LockAnswer::Mismatch => Err(idempotency::mismatch()),
         LockAnswer::Expired => refused(Code::HoldExpired, "the hold of this key is over"),
     }
+}
+
+/// One request may not ask for more; that is no matter of the account's cap.
+fn too_many(max: u32) -> Problem {
+    Problem::field("seats", format!("one lock takes at most {max} seats"))
 }
 
 /// The event that a body names.
@@ -316,7 +333,7 @@ fn wish(layout: &Layout, form: WishForm) -> Result<Wish, Problem> {
             None => Err(Problem::field("seat_number", "is not a seat of this event")),
         },
         WishForm::Seats(names) => places(layout, &names).map(Wish::Places),
-        WishForm::Best(BestForm { quantity, section }) => {
+        WishForm::Best(BestForm { quantity, section, .. }) => {
             let known = |id: &SectionId| layout.sections().iter().any(|section| section.id == *id);
             if section.as_ref().is_none_or(known) {
                 return Ok(Wish::Best { quantity, section });

@@ -106,7 +106,7 @@ impl Person {
         };
         match (answer.status, answer.code().as_str()) {
             (200, _) => self.take_hold(&answer, body, picked, asked).map(Some),
-            (409, "seat_taken" | "sold_out") => Ok(None),
+            (409, "seat_taken" | "sold_out" | "no_adjacent_seats") => Ok(None),
             (403, "pass_invalid") if self.sale.now() > pass.until => Err(Exit::Ended(End::Missed)),
             _ => Err(unexpected(Route::Lock, &answer)),
         }

@@ -79,6 +79,7 @@ impl Buyer {
             account: account.clone(),
             slot: None,
             wish: Wish::Best { quantity: 2, section: None },
+            together: true,
             key: None,
         });
         let LockAnswer::Held(hold) = locked.await.unwrap() else { panic!("not held") };

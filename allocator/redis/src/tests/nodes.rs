@@ -67,6 +67,7 @@ fn floor(venue: &Venue) -> LockRequest {
         account: venue.account(),
         slot: None,
         wish: Wish::Best { quantity: 1, section },
+        together: true,
         key: None,
     }
 }

@@ -110,6 +110,7 @@ impl Sale {
             account: self.ids.account(Clock::System.now()),
             slot: None,
             wish: Wish::Best { quantity, section: None },
+            together: true,
             key: None,
         };
         match self.seats.lock(request).await? {
