@@ -4,7 +4,6 @@ use crate::metrics::Totals;
 use crate::room::{Inner, QueueHandle, WaitingRoom, is_due};
 use ledger::{Queue, QueueState};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -12,10 +11,15 @@ use tokio_util::sync::CancellationToken;
 /// However often it is rung, the pacer rests so long between two looks.
 const REST: Duration = Duration::from_millis(5);
 
+/// Reading the list of all queues takes at most so small a part of the time …
+const LISTING_SHARE: u32 = 100;
+/// … but is never put off for longer.
+const LIST_INTERVAL_MAX: Duration = Duration::from_secs(10);
+
 /// Moves `now_serving` of every queue.
 pub struct Pacer {
     room: WaitingRoom,
-    /// The queues as `Books` knew them.
+    /// The pre-queues as `Books` knew them.
     queues: Vec<Queue>,
     /// Pre-queues that do not open by themselves at this revision.
     held: HashMap<ledger::QueueId, u64>,
@@ -32,10 +36,9 @@ impl Pacer {
         let mut tick = interval(Duration::from_millis(room.config.pacer_interval_ms.max(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // New queues, and settings that another node changed.
-        let listing = Duration::from_millis(room.config.list_interval_ms);
-        let mut listed: Option<Instant> = None;
+        let mut list_at = Instant::now();
         // Queues that nobody watches and in which nobody waits are looked at less often.
-        let rare = Duration::from_millis(room.config.board_idle_ms);
+        let idle_least = Duration::from_millis(room.config.board_idle_ms);
         let mut looked: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -43,11 +46,13 @@ impl Pacer {
                 _ = tick.tick() => {}
                 () = room.background.pace.notified() => {}
             }
-            if listed.is_none_or(|at| at.elapsed() >= listing) {
+            if Instant::now() >= list_at {
+                let began = Instant::now();
                 self.list(&room).await;
-                listed = Some(Instant::now());
+                list_at = Instant::now() + list_interval(&room, began.elapsed());
             }
             self.open_due(&room).await;
+            let rare = room.background.idle_interval(idle_least);
             let idle = looked.is_none_or(|at| at.elapsed() >= rare);
             if idle {
                 looked = Some(Instant::now());
@@ -63,23 +68,27 @@ impl Pacer {
     }
 
     async fn list(&mut self, room: &Inner) {
-        match room.queues.recorded().await {
-            Ok(queues) => self.queues = queues,
+        let recorded = match room.queues.recorded().await {
+            Ok(queues) => queues,
             Err(error) => {
                 tracing::warn!(%error, "the queues cannot be listed");
                 return;
             }
-        }
+        };
         let mut totals = Totals::default();
-        for queue in &self.queues {
-            match catch_up(room, queue).await {
-                Ok(handle) => add(&mut totals, &handle),
+        for queue in &recorded {
+            // Nobody waits in a queue that nobody has asked for: whoever does asks for it.
+            let Some(handle) = room.queues.opened(&queue.id) else { continue };
+            match handle.settings.catch_up(queue).await {
+                Ok(()) => add(&mut totals, &handle),
                 Err(error) => {
                     tracing::warn!(%error, queue.id = %queue.id, "a queue cannot be paced");
                 }
             }
         }
         totals.show();
+        let pre_queue = |queue: &Queue| queue.settings.state == QueueState::PreQueue;
+        self.queues = recorded.into_iter().filter(pre_queue).collect();
     }
 
     async fn open_due(&mut self, room: &Inner) {
@@ -103,10 +112,9 @@ impl Pacer {
     }
 }
 
-async fn catch_up(room: &Inner, queue: &Queue) -> Result<Arc<QueueHandle>, Error> {
-    let handle = room.queues.known(&queue.id).await?;
-    handle.settings.catch_up(queue).await?;
-    Ok(handle)
+fn list_interval(room: &Inner, took: Duration) -> Duration {
+    let least = Duration::from_millis(room.config.list_interval_ms);
+    least.max((took * LISTING_SHARE).min(LIST_INTERVAL_MAX))
 }
 
 async fn open_due(room: &Inner, queue: &Queue) -> Result<bool, Error> {

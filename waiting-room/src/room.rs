@@ -77,6 +77,14 @@ impl WaitingRoom {
         self.inner.queues.status_now(queue)
     }
 
+    /// The queues that somebody asked for lately, or in which somebody waits, as far as this node
+    /// knows.
+    pub fn in_use(&self) -> Vec<QueueId> {
+        let all = self.inner.queues.all();
+        let used = all.iter().filter(|queue| !queue.status.is_idle());
+        used.map(|queue| queue.status.queue().clone()).collect()
+    }
+
     /// Bumped whenever the status of the queue changes in more than its `as_of`.
     #[instrument(level = "debug", skip_all, fields(queue.id = %queue))]
     pub async fn changes(&self, queue: &QueueId) -> Result<Option<watch::Receiver<u64>>, Error> {

@@ -5,6 +5,7 @@ use super::status_keeper::keep_fresh;
 use crate::{Error, QueueStatus};
 use ledger::{Queue, QueueId, StoreError, read_lock, write_lock};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -61,7 +62,8 @@ impl OpenQueues {
         read_lock(&self.open).get(queue)?.status.fresh()
     }
 
-    fn opened(&self, queue: &QueueId) -> Option<Arc<QueueHandle>> {
+    /// A queue, if this node has opened it.
+    pub(crate) fn opened(&self, queue: &QueueId) -> Option<Arc<QueueHandle>> {
         read_lock(&self.open).get(queue).cloned()
     }
 
@@ -76,6 +78,7 @@ impl OpenQueues {
         let Some(found) = self.parts.queues.queue(queue).await? else { return Ok(None) };
         let handle = Arc::new(QueueHandle::open(&self.parts, &self.background, &found).await?);
         write_lock(&self.open).insert(found.id, handle.clone());
+        self.background.open.fetch_add(1, Ordering::Relaxed);
         self.keepers.spawn(keep_fresh(Arc::downgrade(&handle.status)));
         Ok(Some(handle))
     }

@@ -30,7 +30,7 @@ impl QueueHandle {
         queue: &Queue,
     ) -> Result<Self, Error> {
         let copy = Arc::new(QueueCopy::new(parts, queue));
-        let status = Arc::new(StatusKeeper::new(parts, copy.clone(), queue));
+        let status = Arc::new(StatusKeeper::new(parts, background, copy.clone(), queue));
         status.refresh().await?;
         let leaser = Arc::new(Leaser::new(parts, background, copy.clone()));
         let stepper = Arc::new(Stepper::new(parts, background, copy.clone(), status.clone()));

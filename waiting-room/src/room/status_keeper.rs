@@ -1,11 +1,12 @@
 //! What one node shows of a queue: kept fresh while somebody watches, the same for everyone.
+use super::parts::Background;
 use super::queue_copy::QueueCopy;
 use crate::outlook::{Pace, poll_table};
 use crate::queue_status::Notice;
 use crate::standing::StandingInputs;
 use crate::store::{PlaceStatus, QueueSnapshot};
 use crate::{Error, Parts, Pressure, Pressures, QueueStatus, QueueToken, Standing};
-use ledger::{Queue, Timestamp, read_lock, write_lock};
+use ledger::{Queue, QueueId, Timestamp, read_lock, write_lock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 use std::time::Duration;
@@ -19,6 +20,7 @@ const WATCHED: Duration = Duration::from_secs(5);
 struct Shown {
     interval_ms: u64,
     idle_ms: u64,
+    background: Background,
     poll: Vec<(Option<u64>, u64)>,
     message: String,
 }
@@ -50,11 +52,17 @@ pub(crate) struct Seen {
 
 impl StatusKeeper {
     /// The status of a queue whose copy nobody has looked at yet.
-    pub(super) fn new(parts: &Parts, copy: Arc<QueueCopy>, queue: &Queue) -> Self {
+    pub(super) fn new(
+        parts: &Parts,
+        background: &Background,
+        copy: Arc<QueueCopy>,
+        queue: &Queue,
+    ) -> Self {
         let config = &parts.config;
         let shown = Shown {
             interval_ms: config.board_interval_ms,
             idle_ms: config.board_idle_ms,
+            background: background.clone(),
             poll: config.poll.clone(),
             message: config.message.clone(),
         };
@@ -86,6 +94,10 @@ impl StatusKeeper {
             asked: AtomicBool::new(true),
             idle: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn queue(&self) -> &QueueId {
+        self.copy.id()
     }
 
     pub(crate) fn seen(&self) -> Arc<Seen> {
@@ -247,7 +259,11 @@ impl StatusKeeper {
         }
         let watched = asked_at.elapsed() < WATCHED;
         self.idle.store(!watched, Ordering::Release);
-        Duration::from_millis(if watched { self.shown.interval_ms } else { self.shown.idle_ms })
+        if watched {
+            Duration::from_millis(self.shown.interval_ms)
+        } else {
+            self.shown.background.idle_interval(Duration::from_millis(self.shown.idle_ms))
+        }
     }
 }
 
