@@ -78,7 +78,7 @@ answer! {
             "reason": "came in by the wrong door"}"# {
         /// `scan`, or `unscan` where a scan was taken back.
         action: TicketAction,
-        /// When.
+        /// When it was done.
         at: Time,
         /// The account that did it.
         by: AccountId,
