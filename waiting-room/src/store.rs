@@ -198,6 +198,27 @@ pub struct QueueSnapshot {
     pub head_age_millis: i64,
 }
 
+impl QueueSnapshot {
+    /// A queue that nobody has joined; all who are called are taken to come.
+    pub(crate) fn empty(settings: QueueSettings, revision: u64) -> Self {
+        Self {
+            settings,
+            revision,
+            joined: 0,
+            now_serving: 0,
+            active: 0,
+            called: 0,
+            showing_permille: 1_000,
+            left_waiting: 0,
+            left_ahead: 0,
+            early_ends: 0,
+            slot_millis: 0,
+            ends: Default::default(),
+            head_age_millis: 0,
+        }
+    }
+}
+
 /// A queue's fast copy.
 ///
 /// Eight methods, one for each thing that happens to a line, and one caller for all: the room's

@@ -8,21 +8,8 @@ const WINDOW: u64 = 20_000;
 
 /// A crowd of which nobody was called yet.
 fn snapshot(rate_per_minute: u32) -> QueueSnapshot {
-    QueueSnapshot {
-        settings: QueueSettings { rate_per_minute, ..QueueSettings::default() },
-        revision: 1,
-        joined: 100_000,
-        now_serving: 0,
-        active: 0,
-        called: 0,
-        showing_permille: 1_000,
-        left_waiting: 0,
-        left_ahead: 0,
-        early_ends: 0,
-        slot_millis: 0,
-        ends: Default::default(),
-        head_age_millis: 0,
-    }
+    let settings = QueueSettings { rate_per_minute, ..QueueSettings::default() };
+    QueueSnapshot { joined: 100_000, ..QueueSnapshot::empty(settings, 1) }
 }
 
 fn pace(snapshot: &QueueSnapshot) -> Pace {

@@ -58,21 +58,7 @@ impl StatusKeeper {
             poll: config.poll.clone(),
             message: config.message.clone(),
         };
-        let snapshot = QueueSnapshot {
-            settings: queue.settings,
-            revision: queue.revision,
-            joined: 0,
-            now_serving: 0,
-            active: 0,
-            called: 0,
-            showing_permille: 1_000,
-            left_waiting: 0,
-            left_ahead: 0,
-            early_ends: 0,
-            slot_millis: 0,
-            ends: Default::default(),
-            head_age_millis: 0,
-        };
+        let snapshot = QueueSnapshot::empty(queue.settings, queue.revision);
         let pressure = parts.pressure.borrow().get(copy.id()).copied();
         let seen = shown.seen(&copy, snapshot, pressure, copy.now());
         Self {

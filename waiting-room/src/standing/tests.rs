@@ -16,19 +16,11 @@ fn inputs(state: QueueState, sold_out: bool) -> StandingInputs<'static> {
     };
     let opens_at = NOW.plus_seconds(90);
     let snapshot = QueueSnapshot {
-        settings,
-        revision: 1,
         joined: 100_006,
         now_serving: 5,
         active: 10,
-        called: 0,
-        showing_permille: 1_000,
-        left_waiting: 0,
-        left_ahead: 0,
-        early_ends: 0,
-        slot_millis: 0,
         ends: [NOW.plus_seconds(100); 9],
-        head_age_millis: 0,
+        ..QueueSnapshot::empty(settings, 1)
     };
     StandingInputs { snapshot, opens_at, sold_out, slow: false, poll: &POLL, now: NOW }
 }

@@ -15,19 +15,10 @@ fn shop(capacity: u32, session_seconds: u32, ends: &[i64]) -> QueueSnapshot {
     };
     let settings = QueueSettings { capacity, session_seconds, ..QueueSettings::default() };
     QueueSnapshot {
-        settings,
-        revision: 1,
         joined: 1_000_000,
-        now_serving: 0,
         active,
-        called: 0,
-        showing_permille: 1_000,
-        left_waiting: 0,
-        left_ahead: 0,
-        early_ends: 0,
-        slot_millis: 0,
         ends: std::array::from_fn::<_, ENDS_SHOWN, _>(shown),
-        head_age_millis: 0,
+        ..QueueSnapshot::empty(settings, 1)
     }
 }
 

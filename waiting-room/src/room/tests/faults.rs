@@ -248,7 +248,7 @@ async fn the_slots_of_a_batch_end_together_and_are_committed_when_all_are() {
     // One of the three fails at first, so the batch comes again and only that one is left.
     faulty.end.lock().unwrap().push(Fault::Refused);
     let together = Arc::new(Barrier::new(3));
-    *faulty.end_together.lock().unwrap() = Some(together);
+    *faulty.end_together.lock().unwrap() = Some(together.clone());
     world.ledger.log.append(passes.iter().map(confirmed).collect()).await.unwrap();
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
@@ -268,7 +268,8 @@ async fn the_slots_of_a_batch_end_together_and_are_committed_when_all_are() {
         tokio::task::yield_now().await;
     }
     assert_eq!(backlog().await, 3, "a batch is committed whole");
-    *faulty.end_together.lock().unwrap() = None;
+    // The one that is left comes again alone, and is held up until two others are there.
+    tokio::join!(together.wait(), together.wait());
     while backlog().await > 0 {
         tokio::task::yield_now().await;
     }
